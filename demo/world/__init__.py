@@ -1,0 +1,1 @@
+"""The demo's world: a PostgreSQL server, the sandbox, and the demo app's production dump."""

@@ -1,0 +1,1 @@
+"""What a pg_dump archive says about itself."""

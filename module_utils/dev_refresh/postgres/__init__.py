@@ -1,0 +1,1 @@
+"""All that talks to PostgreSQL; the only package that imports psycopg2."""

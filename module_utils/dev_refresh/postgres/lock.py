@@ -1,0 +1,62 @@
+"""One working module at a time for each database: an advisory lock on the maintenance database."""
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+from ..errors import RefreshError
+from .connection import Login, connect
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from psycopg2.extensions import connection as Connection
+
+
+def lock_key(database: str) -> int:
+    """Return the signed 64-bit key of the advisory lock for ``database``."""
+    return int.from_bytes(hashlib.sha256(f"dev_refresh:{database}".encode()).digest()[:8], "big", signed=True)
+
+
+class DatabaseLock:
+    """Hold the advisory lock for ``database`` while inside the ``with`` block.
+
+    Advisory locks are per database, so it is always taken on ``maintenance``. ``holder`` (a few words) is shown to whom it keeps out.
+    Raises RefreshError naming the holder when another session has it.
+    """
+
+    def __init__(self, login: Login, database: str, *, holder: str, maintenance: str = "postgres") -> None:
+        self._login = login
+        self._database = database
+        self._holder = holder
+        self._maintenance = maintenance
+        self._session: Connection | None = None
+
+    def __enter__(self) -> Connection:
+        """Take the lock at once or fail; return the autocommit session on the maintenance database that holds it."""
+        session = connect(self._login, self._maintenance, application_name=f"dev_refresh {self._holder}", autocommit=True)
+        key = lock_key(self._database)
+        with session.cursor() as cursor:
+            cursor.execute("SELECT pg_try_advisory_lock(%s)", (key,))
+            row = cursor.fetchone()
+            if not (row and row[0]):
+                cursor.execute(
+                    "SELECT a.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                    " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
+                    " AND (l.classid::bigint << 32 | l.objid::bigint) = %s"
+                    " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+                    (key,),
+                )
+                holder = cursor.fetchone()
+                session.close()
+                who = f'"{holder[1]}" (PostgreSQL process {holder[0]})' if holder else "a run that just ended"
+                raise RefreshError(
+                    f'Database "{self._database}" is being worked on by {who}. Nothing was changed. Wait until it ends, then run again.',
+                    details={"locked": True},
+                )
+        self._session = session
+        return session
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._session is not None:
+            self._session.close()

@@ -1,0 +1,1 @@
+"""Child processes with deadlines, and the watch over our parents."""

@@ -1,0 +1,1 @@
+"""Stage, swap, roll back and finish: what pg_refresh does."""

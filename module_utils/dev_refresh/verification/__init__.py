@@ -1,0 +1,1 @@
+"""Read-only verification of a refreshed and seeded database."""

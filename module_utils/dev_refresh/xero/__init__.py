@@ -1,0 +1,1 @@
+"""All that talks to Xero; the only package that imports xero_python."""
