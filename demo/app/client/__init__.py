@@ -1,0 +1,1 @@
+"""The demo app's part ``client``."""

@@ -1,0 +1,1 @@
+"""The demo app: job management of a small workshop."""
