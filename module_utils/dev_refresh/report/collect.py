@@ -1,0 +1,166 @@
+"""Collect what the phases leave with a host into the report's record (pure: results in, record out)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+SCHEMA = 1
+
+PHASES = ("guard", "stage", "sanitise", "migrate", "swap", "seed", "verify", "finish")
+"""In the order in which they run."""
+
+_RANK = {"skipped": 0, "ok": 1, "changed": 2, "failed": 3}
+_NOT_FOR_READERS = ("invocation", "diff", "warnings", "deprecations", "exception", "ansible_facts", "stdout", "stderr")
+
+
+def iso(moment: datetime) -> str:
+    """Return ``moment`` as ISO 8601 in UTC with seconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@dataclass(slots=True)
+class Phase:
+    """One phase of one host: the worst that happened in it and the seconds that its tasks took."""
+
+    name: str
+    status: str = "skipped"
+    seconds: float = 0.0
+
+    def note(self, status: str, seconds: float) -> None:
+        """Add the outcome of one task."""
+        self.seconds += seconds
+        if _RANK[status] > _RANK[self.status]:
+            self.status = status
+
+
+@dataclass(slots=True)
+class HostRun:
+    """What one run did on one host."""
+
+    host: str
+    started: datetime
+    command: str
+    check: bool = False
+    demo: bool = False
+    phases: dict[str, Phase] = field(default_factory=lambda: {name: Phase(name) for name in PHASES})
+    unreachable: bool = False
+    refused: bool = False
+    """Another run works, or has taken over: its report is not to be overwritten."""
+    failure: str | None = None
+    failed_task: str | None = None
+    dump: dict[str, Any] = field(default_factory=dict)
+    database: dict[str, Any] = field(default_factory=dict)
+    migrations: dict[str, Any] = field(default_factory=dict)
+    xero: dict[str, Any] = field(default_factory=dict)
+    verify: dict[str, Any] = field(default_factory=dict)
+    not_predicted: list[str] = field(default_factory=list)
+    skipped_entries: list[Any] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def task(self, phase: str | None, *, status: str, seconds: float, action: str = "", task: str = "", result: Mapping[str, Any] | None = None) -> None:
+        """Note one task's outcome; ``status`` is a phase's status or ``unreachable``."""
+        result = result or {}
+        if status == "unreachable":
+            self.unreachable = True
+            self.failure = str(result.get("msg", "unreachable")).strip()
+            status = "failed"
+        elif status == "failed" and self.failure is None:
+            self.failure = str(result.get("msg", "no reason given")).strip()
+            self.failed_task = task
+            self.refused = bool(result.get("locked") or result.get("fenced"))
+        if phase in self.phases:
+            self.phases[phase].note(status, seconds)
+        if status != "skipped":
+            self._take(phase, action, result)
+
+    def _take(self, phase: str | None, action: str, result: Mapping[str, Any]) -> None:
+        """Keep what a module's result adds to the report."""
+        for warning in result.get("warnings") or []:
+            if str(warning) not in self.warnings:
+                self.warnings.append(str(warning))
+        if action == "pg_refresh":
+            self._take_refresh(phase, result)
+        elif action == "app_command" and result.get("pending") is not None and "pending_before" not in self.migrations:
+            self.migrations["pending_before"] = bool(result["pending"])
+        elif action == "xero_seed":
+            self.xero = {name: value for name, value in result.items() if name not in _NOT_FOR_READERS and not name.startswith("_")}
+        elif action == "xero_organisation_info" and not self.xero and result.get("organisation"):
+            self.xero = {"organisation": result["organisation"]}
+        elif action == "refresh_verify":
+            self.verify = {"ok": bool(result.get("ok", False)), "findings": list(result.get("findings") or []), "notes": list(result.get("notes") or [])}
+
+    def _take_refresh(self, phase: str | None, result: Mapping[str, Any]) -> None:
+        if result.get("dump"):
+            self.dump = dict(result["dump"])
+        if result.get("database"):
+            self.database.update({name: value for name, value in result["database"].items() if value is not None})
+        if phase == "stage":
+            for line in result.get("not_predicted") or []:
+                if line not in self.not_predicted:
+                    self.not_predicted.append(line)
+            self.skipped_entries = list(result.get("skipped_entries") or [])
+            seconds = dict(result.get("seconds") or {})
+            if result.get("changed") and "sanitise" in seconds:
+                self.phases["sanitise"].note("changed", float(seconds["sanitise"]))
+                self.phases["stage"].seconds = max(0.0, self.phases["stage"].seconds - float(seconds["sanitise"]))
+            if result.get("action") in ("restore", "resume") and not self.check:
+                self.migrations.setdefault("pending_before", True)
+
+    @property
+    def status(self) -> str:
+        """Return ``unreachable``, ``failed``, ``incomplete`` or ``ok``."""
+        if self.unreachable:
+            return "unreachable"
+        if self.xero.get("complete") is False and not self.xero.get("failed") and not self.check:
+            return "incomplete"
+        if self.failure is not None:
+            return "failed"
+        return "ok"
+
+    @property
+    def changed(self) -> bool:
+        """Tell whether any phase changed something (in check mode: would change)."""
+        return any(phase.status == "changed" for phase in self.phases.values())
+
+    @property
+    def next_step(self) -> str | None:
+        """Return what the user does next, in one sentence, or None."""
+        status = self.status
+        if status == "unreachable":
+            return f"Check the connection with `ansible -m ping {self.host}`, then run `{self.command}` again."
+        if status == "incomplete":
+            after = self.xero.get("resume_after")
+            return f"Run `{self.command}` again" + (f" after {after}" if after else "") + "; it goes on where this run stopped."
+        if status == "failed":
+            return f"Mend what the message says, then run `{self.command}` again; it goes on where this run stopped."
+        if self.check and self.changed:
+            return "Run the same command without --check to do this."
+        return None
+
+    def record(self, finished: datetime) -> dict[str, Any]:
+        """Return the report's record, ready for JSON."""
+        return {
+            "schema": SCHEMA,
+            "host": self.host,
+            "demo": self.demo,
+            "mode": "check" if self.check else "run",
+            "status": self.status,
+            "changed": self.changed,
+            "started": iso(self.started),
+            "finished": iso(finished),
+            "seconds": round((finished - self.started).total_seconds(), 1),
+            "phases": [{"name": phase.name, "status": phase.status, "seconds": round(phase.seconds, 2)} for phase in self.phases.values()],
+            "dump": self.dump,
+            "database": self.database,
+            "migrations": self.migrations,
+            "xero": self.xero,
+            "verify": self.verify,
+            "skipped_entries": self.skipped_entries,
+            "warnings": self.warnings,
+            "not_predicted": self.not_predicted,
+            "failure": {"task": self.failed_task, "message": self.failure} if self.failure else None,
+            "next_step": self.next_step,
+        }

@@ -1,0 +1,60 @@
+"""The report for a person, as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from .figures import COUNTS, counted, duration, facts, remarks, verdict
+
+LISTED = 50
+"""Failures and skips shown in full; all of them are in the log on the host."""
+
+
+def cell(text: object) -> str:
+    """Return ``text`` so that it stays in its table cell."""
+    return " ".join(str(text).split()).replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("`", "\\`")
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[object]]) -> list[str]:
+    """Return a Markdown table's lines."""
+    lines = ["| " + " | ".join(heads) + " |", "| " + " | ".join("---" for _ in heads) + " |"]
+    lines.extend("| " + " | ".join(cell(value) for value in row) + " |" for row in rows)
+    return [*lines, ""]
+
+
+def render(record: Mapping[str, Any]) -> str:
+    """Return the report of one host."""
+    kind = "Check" if record["mode"] == "check" else "Refresh"
+    lines = ["> **DEMO**: the sandbox and the demo app, no real organisation.", ""] if record["demo"] else []
+    lines += [f"# {kind} of {record['host']}: {record['status']}", "", f"**{verdict(record)}**", ""]
+    if record["failure"]:
+        lines += ["```text", *str(record["failure"]["message"]).replace("```", "'''").splitlines(), "```", ""]
+    if record["next_step"]:
+        lines += [f"**Next:** {record['next_step']}", ""]
+    lines += table(("", ""), facts(record))
+    lines += ["## Phases", "", *table(("phase", "status", "time"), [(p["name"], p["status"], duration(p["seconds"])) for p in record["phases"]])]
+    xero = record["xero"]
+    entities = list(counted(xero))
+    if entities:
+        lines += [
+            "## Xero",
+            "",
+            *table(("", *(name.replace("_", " ") for name in COUNTS)), [(name, *(counts.get(c, 0) for c in COUNTS)) for name, counts in entities]),
+        ]
+        lines += [part for line in remarks(xero) for part in (line, "")]
+    for title, name in (("Failed", "failures"), ("Skipped", "skips")):
+        found = list(xero.get(name) or [])
+        if found:
+            lines += [
+                f"## {title}",
+                "",
+                *table(("entity", "key", "name", "reason"), [(f.get("entity"), f.get("key"), f.get("name", ""), f.get("reason")) for f in found[:LISTED]]),
+            ]
+    for title, name in (("Findings of the verification", "findings"), ("Notes of the verification", "notes")):
+        if record["verify"].get(name):
+            lines += [f"## {title}", "", *(f"- {cell(line)}" for line in record["verify"][name]), ""]
+    for title, name in (("Warnings", "warnings"), ("Not predicted", "not_predicted")):
+        if record[name]:
+            lines += [f"## {title}", "", *(f"- {cell(line)}" for line in record[name]), ""]
+    return "\n".join(lines).rstrip("\n") + "\n"

@@ -1,0 +1,119 @@
+"""Write each host's report at the end of a refresh, and show its summary."""
+
+from __future__ import annotations
+
+DOCUMENTATION = """
+name: refresh_report
+type: aggregate
+short_description: Write each host's report at the end of a refresh
+description:
+  - Collects what the phases of a refresh leave with each host and writes it on the controller as JSON and Markdown.
+  - It also writes a report for a host that failed or could not be reached. It never changes anything else.
+  - Plays without a C(refresh_phase) are left alone.
+"""
+
+import sys
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ansible import context
+from ansible.plugins.callback import CallbackBase
+from ansible.template import Templar
+
+# a plugin of the controller is not given the module utilities; the report's pure code lives there
+sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
+
+from dev_refresh.report import files, summary
+from dev_refresh.report.collect import HostRun
+
+
+class CallbackModule(CallbackBase):
+    """Follow the tasks of every host and write the reports when the playbook ends."""
+
+    CALLBACK_VERSION = 2.0
+    CALLBACK_TYPE = "aggregate"
+    CALLBACK_NAME = "refresh_report"
+    CALLBACK_NEEDS_ENABLED = True
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._runs: dict[str, HostRun] = {}
+        self._folders: dict[str, Path] = {}
+        self._began: dict[tuple[str, str], float] = {}
+        self._play: Any = None
+        self._playbook = ""
+
+    def v2_playbook_on_start(self, playbook: Any) -> None:
+        """Note the playbook's name, for the command that continues a run."""
+        self._playbook = Path(playbook._file_name).name
+
+    def v2_playbook_on_play_start(self, play: Any) -> None:
+        """Note the play, whose variables say where the reports go."""
+        self._play = play
+
+    def v2_runner_on_start(self, host: Any, task: Any) -> None:
+        """Begin a host's record at its first task of a phase."""
+        self._began[(host.get_name(), task._uuid)] = time.monotonic()
+        if host.get_name() not in self._runs and self._phase(task) is not None:
+            self._begin(host, task)
+
+    def v2_runner_on_ok(self, result: Any) -> None:
+        """Note a task that went well."""
+        self._note(result, "changed" if result.result.get("changed") else "ok")
+
+    def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
+        """Note a task that failed."""
+        self._note(result, "ok" if ignore_errors else "failed")
+
+    def v2_runner_on_skipped(self, result: Any) -> None:
+        """Note a task that had nothing to do."""
+        self._note(result, "skipped")
+
+    def v2_runner_on_unreachable(self, result: Any) -> None:
+        """Note that a host could not be reached."""
+        self._note(result, "unreachable")
+
+    def v2_playbook_on_stats(self, stats: Any) -> None:
+        """Write the reports and show the summaries."""
+        for name, run in self._runs.items():
+            record = run.record(datetime.now(UTC))
+            page = None
+            if not run.refused:
+                try:
+                    page = str(files.write(record, self._folders[name]))
+                except OSError as exc:
+                    self._display.warning(f"The report of {name} could not be written: {exc.strerror}: {exc.filename}. Correct refresh_report_dir.")
+            self._display.banner(f"SUMMARY {name}")
+            for line in summary.render(record, page):
+                self._display.display(line, color={"failed": "red", "unreachable": "red", "incomplete": "yellow"}.get(record["status"]))
+
+    def _phase(self, task: Any) -> str | None:
+        """Return the phase that a task belongs to."""
+        phase = task.get_vars().get("refresh_phase")
+        return None if phase is None else str(phase)
+
+    def _note(self, result: Any, status: str) -> None:
+        """Add a task's outcome to its host's record."""
+        task, host = result.task, result.host
+        name = host.get_name()
+        if name not in self._runs:
+            return
+        seconds = time.monotonic() - self._began.pop((name, task._uuid), time.monotonic())
+        action = str(task.resolved_action or task.action).rsplit(".", 1)[-1]
+        self._runs[name].task(self._phase(task), status=status, seconds=seconds, action=action, task=task.get_name(), result=result.result)
+
+    def _begin(self, host: Any, task: Any) -> None:
+        """Start a host's record and find out where its report goes."""
+        variables = self._play.get_variable_manager().get_vars(play=self._play, host=host, task=task)
+        templar = Templar(loader=self._play.get_loader(), variables=variables)
+        name = host.get_name()
+        command = f"ansible-playbook {self._playbook}" + (" --check" if context.CLIARGS.get("check") else "")
+        demo = variables.get("refresh_demo", False)
+        self._runs[name] = HostRun(
+            host=name, started=datetime.now(UTC), command=command, check=bool(context.CLIARGS.get("check")), demo=bool(templar.template(demo))
+        )
+        self._folders[name] = Path(str(templar.template(variables["refresh_report_dir"])))
+        if self._runs[name].demo and len(self._runs) == 1:
+            self._display.display("DEMO: the sandbox and the demo app; no real organisation is touched.", color="cyan")
