@@ -1,0 +1,88 @@
+# `make help` says what there is. Everything happens in this folder: .venv (packages), .demo (the demo's world), reports.
+SHELL := bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= $(shell bash .ci/find-python)
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+STAMP := $(VENV)/installed
+
+# Ansible ignores an ansible.cfg in a folder that everybody may write to, unless it is named.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+# Progress is to be seen when it happens, also through a pipe.
+export PYTHONUNBUFFERED := 1
+export PATH := $(BIN):$(PATH)
+export MYPYPATH := $(CURDIR)/module_utils:$(CURDIR)/demo
+# Where molecule finds the scenarios, seen from here.
+export MOLECULE_GLOB := tests/molecule/*/molecule.yml
+unexport ANSIBLE_INVENTORY
+
+WORLD := PYTHONPATH=$(CURDIR)/demo python -m world
+
+.PHONY: help
+help:  ## Show this
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): requirements.txt requirements-dev.txt
+	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
+	@echo "Installing the pinned packages into $(VENV) ..."
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(BIN)/python -m pip install -qq --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@touch $@
+
+.PHONY: venv
+venv: $(STAMP)  ## Install the pinned packages into .venv
+
+.PHONY: world
+world: $(STAMP)
+	@$(WORLD) start
+
+.PHONY: demo
+demo: world  ## Restore, migrate, seed and verify the demo's database
+	ansible-playbook restore_dev.yml
+
+.PHONY: demo-new-dump
+demo-new-dump: world  ## Make production's dump of a week later
+	@$(WORLD) new-dump
+
+.PHONY: demo-check
+demo-check: $(STAMP)  ## Compare the demo's database with the sandbox, row by row
+	@$(WORLD) check
+
+.PHONY: demo-stop
+demo-stop: $(STAMP)  ## Stop what `make demo` started; its data stay
+	@$(WORLD) stop
+
+.PHONY: demo-clean
+demo-clean: $(STAMP)  ## Stop what `make demo` started and remove it
+	@$(WORLD) reset
+
+.PHONY: lint
+lint: $(STAMP)  ## Check style, types, roles and YAML
+	ruff check .
+	mypy -p dev_refresh -p world -p xero_sandbox
+	yamllint --strict .
+	ansible-lint --offline
+
+.PHONY: test
+test: lint  ## Run the checks and all tests, long matrices by a sample
+	pytest -n 2 -m "not full"
+	molecule test
+
+.PHONY: test-all
+test-all: lint  ## Run the checks and all tests
+	pytest -n 2
+	molecule test
+
+.PHONY: bench
+bench: $(STAMP)  ## Measure against the best possible
+	python -m pytest tests/benchmarks -q -s
+
+.PHONY: requirements
+requirements: $(STAMP)  ## Pin the newest packages that requirements*.in allow
+	python -m pip install --quiet pip-tools
+	for name in requirements requirements-dev; do \
+	  CUSTOM_COMPILE_COMMAND="make requirements" pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	    --output-file $$name.txt $$name.in || exit 1; \
+	done
