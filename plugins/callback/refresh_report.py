@@ -12,6 +12,7 @@ description:
   - Plays without a C(refresh_phase) are left alone.
 """
 
+import os
 import sys
 import time
 from datetime import UTC, datetime
@@ -82,12 +83,21 @@ class CallbackModule(CallbackBase):
             page = None
             if not run.refused:
                 try:
-                    page = str(files.write(record, self._folders[name]))
+                    written = files.write(record, self._folders[name])
+                    page = str(written)
+                    self._step_summary(written)
                 except OSError as exc:
                     self._display.warning(f"The report of {name} could not be written: {exc.strerror}: {exc.filename}. Correct refresh_report_dir.")
             self._display.banner(f"SUMMARY {name}")
             for line in summary.render(record, page):
                 self._display.display(line, color={"failed": "red", "unreachable": "red", "incomplete": "yellow"}.get(record["status"]))
+
+    def _step_summary(self, page: Path) -> None:
+        """In GitHub Actions, show the report on the page of the workflow's run."""
+        target = os.environ.get("GITHUB_STEP_SUMMARY")
+        if target:
+            with open(target, "a", encoding="utf-8") as file:
+                file.write(page.read_text(encoding="utf-8") + "\n")
 
     def _phase(self, task: Any) -> str | None:
         """Return the phase that a task belongs to."""
