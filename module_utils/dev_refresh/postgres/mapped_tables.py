@@ -133,17 +133,17 @@ def move_original_ids(session: Connection, mapping: Mapping, entities: Iterable[
             cursor.execute(
                 sql.SQL(
                     "INSERT INTO {}.original_ids (entity, row_key, xero_id, tenant_id)"
-                    " SELECT %s, {}::text, {}::text, {} FROM {} WHERE {} AND {} IS NOT NULL ON CONFLICT DO NOTHING"
+                    " SELECT {}, {}::text, {}::text, {} FROM {} WHERE {} AND {} IS NOT NULL ON CONFLICT DO NOTHING"
                 ).format(
                     sql.Identifier(SCHEMA),
+                    sql.Literal(name),
                     sql.Identifier(em.key),
                     sql.Identifier(em.xero_id),
                     sql.SQL("NULLIF({}::text, '')").format(sql.Identifier(tenant)) if tenant else sql.SQL("NULL"),
                     identifier(em.table),
                     filled,
                     sql.Identifier(em.key),
-                ),
-                (name,),
+                )
             )
             cursor.execute(sql.SQL("UPDATE {} SET {} WHERE {}").format(identifier(em.table), emptied(table, em), filled))
             moved += cursor.rowcount
