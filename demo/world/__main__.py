@@ -7,7 +7,6 @@ import sys
 
 import psycopg2
 
-from .agreement import disagreements
 from .lifecycle import World, default_folder
 from .postgres_server import ServerError
 
@@ -53,7 +52,7 @@ def _do(action: str, world: World) -> int:
         return 3
     told = json.loads(world.file.read_text())
     if action == "check":
-        found = disagreements(told)
+        found = world.disagreements()
         print("\n".join(found) or "The database and the organisation agree")
         return 1 if found else 0
     print(f"The demo's world is up in {world.folder}: PostgreSQL on 127.0.0.1:{told['postgres']['port']}, sandbox {told['xero']['url']}, dump {told['dump']}")

@@ -18,6 +18,7 @@ from typing import Any
 import psycopg2
 from psycopg2 import sql
 
+from .agreement import compare, read_live
 from .files import write_private
 from .organisation import existing_records
 from .postgres_server import PostgresServer, ServerError, free_port, wheel_bin_dir
@@ -119,6 +120,11 @@ class World:
             self._write_file()
             return path
 
+    def disagreements(self) -> list[str]:
+        """Return what differs between the live database and the organisation; the world must be up."""
+        production_ids = make_production_data(seed=SEED, weeks=len(self.dumps)).xero_ids()
+        return compare(read_live(self.describe()), self.sandbox.organisation(), production_ids)
+
     @property
     def is_up(self) -> bool:
         """Tell whether everything runs and the world file is there."""
@@ -138,7 +144,13 @@ class World:
                 "owner": OWNER,
                 "owner_password": self._made["owner_password"],
             },
-            "xero": {"url": sandbox.url, "client_id": sandbox.client_id, "client_secret": sandbox.client_secret, "tenant_id": sandbox.tenant_id()},
+            "xero": {
+                "url": sandbox.url,
+                "identity_url": sandbox.identity_url,
+                "client_id": sandbox.client_id,
+                "client_secret": sandbox.client_secret,
+                "tenant_id": sandbox.tenant_id(),
+            },
             "database": DATABASE,
             "dump": str(self.dumps[-1]),
             "python": self.app.python,
@@ -177,7 +189,10 @@ class World:
         sandbox.start()
         if not filled.exists():
             sandbox.fill(existing_records(make_production_data(seed=SEED)))
+            # its state is on disk for certain once it has ended in order
+            sandbox.stop()
             filled.touch()
+            sandbox.start()
 
     def _make_dump(self) -> Path:
         """Make the next dump: each is a week older than the one before."""

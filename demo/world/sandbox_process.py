@@ -1,15 +1,12 @@
 """The sandbox as a process of the demo's world, and what its organisation holds at the start."""
 from __future__ import annotations
 
-import base64
+import http.client
 import json
 import os
 import subprocess
 import sys
 import time
-import urllib.error
-import urllib.parse
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +19,6 @@ from .processes import Process
 START_SECONDS = 30
 CALLS_PER_MINUTE = 6000
 CALLS_PER_DAY = 100_000
-SCOPES = "accounting.contacts accounting.settings.read projects"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +32,13 @@ class Sandbox:
 
     @property
     def url(self) -> str:
-        """Return the address that stands for Xero's API and for its identity server."""
+        """Return the address that stands for Xero's API."""
         return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def identity_url(self) -> str:
+        """Return the address that stands for Xero's identity server."""
+        return f"{self.url}/identity"
 
     @property
     def process(self) -> Process | None:
@@ -48,8 +49,8 @@ class Sandbox:
     def answers(self) -> bool:
         """Tell whether our sandbox, not another server on its port, answers."""
         try:
-            return self.process is not None and bool(self._token())
-        except (OSError, ValueError):
+            return self.process is not None and self.client_id in self._admin("GET", "/")["clients"]
+        except (OSError, http.client.HTTPException, ServerError, ValueError, KeyError, TypeError):
             return False
 
     def start(self) -> None:
@@ -64,10 +65,11 @@ class Sandbox:
             "--calls-per-minute": CALLS_PER_MINUTE,
             "--calls-per-day": CALLS_PER_DAY,
             "--client-id": self.client_id,
-            "--client-secret": self.client_secret,
+            # without it, what is in the file, the secret too, would go into the log
+            "--ready-file": self.folder / "ready.json",
         }
         argv = [sys.executable, "-m", "xero_sandbox", *(str(part) for option in options.items() for part in option)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
+        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "XERO_SANDBOX_CLIENT_SECRET": self.client_secret}
         with (self.folder / "sandbox.log").open("ab") as log:
             server = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.folder, env=environment)
         process = Process.of(server.pid)
@@ -88,52 +90,35 @@ class Sandbox:
         (self.folder / "sandbox.pid").unlink(missing_ok=True)
 
     def tenant_id(self) -> str:
-        """Return the id of the connected organisation."""
-        return str(self._call("GET", "/connections", self._token(), None)[0]["tenantId"])
+        """Return the id of the connected organisation; a reset of the demo company gives it a new one."""
+        return str(next(row["tenant_id"] for row in self._admin("GET", "/")["connections"] if row["client_id"] == self.client_id))
+
+    def organisation(self) -> dict[str, Any]:
+        """Return the connected organisation with all its contacts and projects; no call is counted for it."""
+        return dict(self._admin("GET", f"/state?tenant_id={self.tenant_id()}")["organisations"][0])
 
     def fill(self, existing: ExistingRecords) -> None:
-        """Put records into the empty organisation, by the calls that any other app would make."""
-        token, tenant_id = self._token(), self.tenant_id()
-        rows = [{"Name": contact.name, **({"ContactNumber": contact.number} if contact.number else {})} for contact in existing.contacts]
-        made = self._call("PUT", "/api.xro/2.0/Contacts?summarizeErrors=false", token, {"Contacts": rows}, tenant_id)["Contacts"]
-        refused = [row.get("ValidationErrors") for row in made if row.get("StatusAttributeString", "OK") != "OK"]
-        if refused or len(made) != len(rows):
-            raise ServerError(f"The sandbox refused contacts of the demo: {refused}")
-        gone = [
-            {"ContactID": row["ContactID"], "ContactStatus": "ARCHIVED"} for row, contact in zip(made, existing.contacts, strict=True) if contact.is_archived
+        """Put records into the organisation, as its users would in Xero's own pages."""
+        contacts = [
+            {"name": contact.name, "number": contact.number, "status": "ARCHIVED" if contact.is_archived else "ACTIVE"} for contact in existing.contacts
         ]
-        self._call("POST", "/api.xro/2.0/Contacts", token, {"Contacts": gone}, tenant_id)
-        contact_id = {contact.name: row["ContactID"] for row, contact in zip(made, existing.contacts, strict=True) if not contact.is_archived}
-        for project in existing.projects:
-            self._call("POST", "/projects.xro/2.0/Projects", token, {"contactId": contact_id[project.contact], "name": project.name}, tenant_id)
+        projects = [{"contact": project.contact, "name": project.name} for project in existing.projects]
+        self._admin("POST", f"/organisations/{self.tenant_id()}/seed", {"contacts": contacts, "projects": projects})
 
-    def _token(self) -> str:
-        """Return an access token."""
-        body = urllib.parse.urlencode({"grant_type": "client_credentials", "scope": SCOPES}).encode()
-        basic = base64.b64encode(f"{self.client_id}:{self.client_secret}".encode()).decode()
-        headers = {"Authorization": f"Basic {basic}", "Content-Type": "application/x-www-form-urlencoded"}
-        return str(_send(urllib.request.Request(f"{self.url}/connect/token", body, headers))["access_token"])  # noqa: S310 -- always http on loopback
-
-    def _call(self, method: str, path: str, token: str, body: Mapping[str, Any] | None, tenant_id: str | None = None) -> Any:
-        """Return the reply to one call; raise ServerError with the sandbox's words if it refuses."""
-        headers = {"Authorization": f"Bearer {token}", "Accept": "application/json", "Content-Type": "application/json"}
-        if tenant_id is not None:
-            headers["Xero-Tenant-Id"] = tenant_id
-        data = None if body is None else json.dumps(body).encode()
+    def _admin(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Any:
+        """Return the reply to a call that real Xero does not have; raise ServerError with the sandbox's words if it refuses."""
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
         try:
-            return _send(urllib.request.Request(self.url + path, data, headers, method=method))  # noqa: S310 -- always http on loopback
-        except urllib.error.HTTPError as error:
-            raise ServerError(f"The sandbox answered {error.code} to {method} {path}: {error.read().decode(errors='replace')[:500]}") from error
+            connection.request(method, "/sandbox" + path, None if body is None else json.dumps(body), {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            text = reply.read()
+        finally:
+            connection.close()
+        if reply.status != http.client.OK:
+            raise ServerError(f"The sandbox answered {reply.status} to {method} {path}: {text.decode(errors='replace')[:500]}")
+        return json.loads(text)
 
     def _last_words(self) -> str:
         """Return the end of the sandbox's log."""
         lines = (self.folder / "sandbox.log").read_text(errors="replace").splitlines()
         return " / ".join(lines[-3:]) or "none"
-
-
-def _send(request: urllib.request.Request) -> Any:
-    """Return the JSON reply to a request."""
-    # a proxy of the environment must not come between us and loopback
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(request, timeout=10) as reply:
-        return json.load(reply)
