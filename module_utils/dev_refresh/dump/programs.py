@@ -39,7 +39,8 @@ def find_programs(bin_dir: str | None, *, server_major: int | None = None, envir
             found.append(programs)
     if not found:
         if bin_dir:
-            raise GuardError([Finding(f"There is no working pg_restore in {bin_dir}", "Correct database_restore_bin_dir, or leave it out so that it is searched for")])
+            remedy = "Correct database_restore_bin_dir, or leave it out so that it is searched for"
+            raise GuardError([Finding(f"There is no working pg_restore in {bin_dir}", remedy)])
         raise GuardError([Finding("This host has no PostgreSQL client programs (pg_restore)", _install(server_major))])
     if server_major is None:
         return max(found, key=lambda programs: programs.major)

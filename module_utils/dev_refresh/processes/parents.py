@@ -8,23 +8,17 @@ from __future__ import annotations
 import contextlib
 import os
 import select
-import signal
 import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 
 from .children import kill_all_groups
 
 EXIT_CODE = 70
 POLL_SECONDS = 0.2
 _MAX_DEPTH = 64
-
-
-class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came; raised in the main thread so that every ``finally`` runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +97,6 @@ def watch_parents(on_death: Callable[[], None] | None = None) -> ParentWatch:
     if orphan:
         watch._die()
     return watch
-
-
-def raise_on_signals() -> None:
-    """Let SIGTERM and SIGHUP raise Interrupted in the main thread; a second one changes nothing, so that cleaning up can end."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
-
-    def handler(number: int, _frame: FrameType | None) -> None:
-        for each in numbers:
-            signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(signal.Signals(number).name)
-
-    for number in numbers:
-        signal.signal(number, handler)
 
 
 def find_chain(ancestors: list[Process]) -> tuple[list[Process], bool]:

@@ -1,0 +1,260 @@
+"""All that is to be known of a dump before anything is restored, from one read of it that is also the check that it is whole."""
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from ..errors import Finding
+from ..processes.children import ChildResult, clean_environment, run_child
+from .checksums import HashThread, manifest_of, no_manifest
+from .data import CopyBlock, CopyScanner, parse_rows
+from .header import RIGHT_COMMAND, DamagedArchiveError, Header, read_header
+from .programs import ClientPrograms
+from .toc import CopyTarget, Entry, TocEntry, codec, copy_target, encoding_of, list_text, locale_of, read_toc, skipped, unknown_kinds
+
+_AGAIN = "Copy it again and compare its checksum with the one taken at the source; if they are equal, make the dump again"
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerSpec:
+    """The table that lists the applied migrations, for example ``django_migrations`` with the columns ``app`` and ``name``."""
+
+    table: str
+    columns: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class DumpFacts:
+    """What a dump says and contains; with ``findings`` it must not be restored.
+
+    ``created`` is ISO 8601 in the local time of the machine that made the dump: an archive names no zone. A row count of None is not known:
+    INSERT statements, or a table to which an extension adds rows of its own. Counts are of each table alone (``SELECT ... FROM ONLY``).
+    """
+
+    path: str
+    sha256: str = ""
+    bytes: int = 0
+    format: str = ""
+    archive_version: str = ""
+    server_version: str = ""
+    dump_version: str = ""
+    compression: str = ""
+    created: str = ""
+    source_database: str = ""
+    encoding: str = ""
+    locale: str = ""
+    rows: dict[str, int | None] = field(default_factory=dict)
+    tables: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Schema and name of each key of ``rows``."""
+    uncompressed_bytes: int = 0
+    extensions: list[str] = field(default_factory=list)
+    skipped_entries: list[Entry] = field(default_factory=list)
+    toc_list_text: str = ""
+    ledger: list[list[str]] | None = None
+    findings: list[Finding] = field(default_factory=list)
+    complete: bool = False
+    """Whether the whole dump was read."""
+    seconds: float = 0.0
+
+    def as_result(self) -> dict[str, Any]:
+        """Return it as a module's result: plain data, without what only a restore needs."""
+        result = asdict(self)
+        del result["toc_list_text"], result["tables"]
+        result["skipped_entries"] = [asdict(entry) for entry in self.skipped_entries]
+        result["findings"] = [str(finding) for finding in self.findings]
+        result["seconds"] = round(self.seconds, 3)
+        return result
+
+
+def read_facts(
+    path: str,
+    *,
+    programs: ClientPrograms | None,
+    ledger: LedgerSpec | None = None,
+    sha256_expected: str | None = None,
+    server_major: int | None = None,
+    deadline: float = 3600,
+) -> DumpFacts:
+    """Read the dump at ``path`` once and return its facts; whatever is wrong with it is in their findings, nothing is raised for it.
+
+    Without ``programs`` only its header, list of contents and checksum are read. ``server_major`` is that of the server that it is for.
+    """
+    started = time.monotonic()
+    facts = DumpFacts(path)
+    header = read_header(path)
+    if isinstance(header, Finding):
+        facts.findings.append(header)
+        return facts
+    _note_header(facts, header)
+    facts.findings += _version_findings(facts, header, programs, server_major)
+    before = _identity(path)
+    hashing = HashThread(path, seconds=deadline)
+    hashing.start()
+    try:
+        try:
+            _, entries = read_toc(path)
+        except DamagedArchiveError as exc:
+            facts.findings.append(Finding(f"{path} is damaged: {exc}", _AGAIN))
+        except OSError as exc:
+            facts.findings.append(Finding(f"{path} cannot be read: {exc.strerror}", "Look at the disk"))
+        else:
+            _note_entries(facts, entries)
+            if programs is not None and not facts.findings:
+                _read_data(facts, entries, programs, ledger, deadline - (time.monotonic() - started))
+        hashing.join()
+    finally:
+        hashing.stop()
+    facts.sha256, facts.bytes = hashing.sha256, hashing.size
+    facts.findings += hashing.findings
+    facts.findings += _checksum_findings(facts, hashing, sha256_expected)
+    if _identity(path) != before:
+        remedy = "Wait until its copy is finished; copy to another name first and rename it at the end"
+        facts.findings.append(Finding(f"{path} changed while it was read", remedy))
+    facts.seconds = time.monotonic() - started
+    return facts
+
+
+def _note_header(facts: DumpFacts, header: Header) -> None:
+    facts.format, facts.archive_version, facts.compression = header.format, header.archive_version, header.compression
+    facts.server_version, facts.dump_version = header.server_version, header.dump_version
+    facts.created, facts.source_database = header.created, header.source_database
+
+
+def _version_findings(facts: DumpFacts, header: Header, programs: ClientPrograms | None, server_major: int | None) -> list[Finding]:
+    """Return what keeps this client from reading, or this server from taking, the dump."""
+    found: list[Finding] = []
+    if programs is not None and programs.major < header.oldest_client:
+        target = server_major or programs.major
+        oldest = header.oldest_client
+        what = f"{facts.path} was made by pg_dump {header.dump_version}; its archive version {header.archive_version} needs pg_restore {oldest} or later"
+        remedy = f"Make the dump with pg_dump {target}, the dev server's major version, or move the dev server to PostgreSQL {oldest} or later"
+        found.append(Finding(f"{what}, and the one in {programs.bin_dir} is {programs.version}", remedy))
+    if server_major is not None and header.server_major > server_major:
+        what = f"{facts.path} is from a PostgreSQL {header.server_major} server, and the dev server is PostgreSQL {server_major}"
+        found.append(Finding(what, f"Move the dev server to PostgreSQL {header.server_major}"))
+    return found
+
+
+def _note_entries(facts: DumpFacts, entries: Sequence[TocEntry]) -> None:
+    skip = skipped(entries)
+    facts.encoding, facts.locale = encoding_of(entries), locale_of(entries)
+    facts.extensions = sorted(entry.name for entry in entries if entry.kind == "EXTENSION" and entry.dump_id not in skip)
+    facts.skipped_entries = list(skip.values())
+    facts.toc_list_text = list_text(entries, skip)
+    data = [entry for entry in entries if entry.kind == "TABLE DATA" and entry.dump_id not in skip]
+    facts.rows = {entry.full_name: None for entry in data}
+    facts.tables = {entry.full_name: (entry.schema, entry.name) for entry in data}
+    unknown = unknown_kinds(entries)
+    if unknown:
+        what = f"{facts.path} contains entries of a kind that is not known here: {', '.join(unknown)}"
+        facts.findings.append(Finding(what, "Update dev_refresh, or make the dump without them"))
+    kinds = {entry.kind for entry in entries}
+    if "TABLE" in kinds and "TABLE DATA" not in kinds:
+        facts.findings.append(Finding(f"{facts.path} holds no data (pg_dump --schema-only)", RIGHT_COMMAND))
+    elif "TABLE DATA" in kinds and "TABLE" not in kinds:
+        facts.findings.append(Finding(f"{facts.path} holds data but no tables (pg_dump --data-only)", RIGHT_COMMAND))
+    elif "TABLE" not in kinds:
+        facts.findings.append(Finding(f"{facts.path} holds no table at all", f"Look at whether the right database was dumped. {RIGHT_COMMAND}"))
+
+
+def _read_data(facts: DumpFacts, entries: Sequence[TocEntry], programs: ClientPrograms, ledger: LedgerSpec | None, seconds: float) -> None:
+    """Read all data through pg_restore, and count the rows."""
+    encoding = codec(entries)
+    with_data = [entry for entry in entries if entry.kind == "TABLE DATA" and entry.copy]
+    wanted = _ledger_entry(with_data, ledger)
+    blocks = [CopyBlock(entry.copy, collect=entry is wanted) for entry in with_data]
+    scanner = CopyScanner(blocks)
+    # only the section that holds data: what is not in it was read with the list of contents, and function bodies could look like data
+    argv = [programs.pg_restore, "--section=data", "--file=-", facts.path]
+    child = run_child(argv, deadline=max(seconds, 0.1), env=clean_environment(os.environ), on_stdout=scanner.feed)
+    facts.uncompressed_bytes = sum(block.size for block in blocks)
+    if child.timed_out:
+        facts.findings.append(Finding(f"{facts.path} was not read within {seconds:.0f} s", "Raise the deadline, or look at the disk"))
+        return
+    if child.returncode != 0:
+        facts.findings.append(_explain(facts, programs, child))
+        return
+    missing = scanner.unfinished()
+    if missing is not None:
+        what = f"{facts.path}: the data of table {with_data[missing].full_name} is missing or has no end"
+        if missing > 0:
+            what += f" (or that of {with_data[missing - 1].full_name} before it)"
+        facts.findings.append(Finding(what, _AGAIN))
+        return
+    facts.complete = True
+    _note_rows(facts, entries, list(zip(with_data, blocks, strict=True)), encoding)
+    if wanted is not None and ledger is not None:
+        _note_ledger(facts, blocks[with_data.index(wanted)], ledger, encoding)
+
+
+def _note_rows(facts: DumpFacts, entries: Sequence[TocEntry], found: list[tuple[TocEntry, CopyBlock]], encoding: str) -> None:
+    tables = {(entry.schema, entry.name) for entry in entries if entry.kind == "TABLE"}
+    elsewhere: dict[str, int] = {}
+    for entry, block in found:
+        if entry.full_name not in facts.rows:
+            continue
+        target = copy_target(entry.copy, encoding)
+        if target is not None and (target.schema or entry.schema, target.table) != (entry.schema, entry.name):
+            # pg_dump --load-via-partition-root: the server chooses the partition, so only the sum is certain
+            root = f"{target.schema}.{target.table}"
+            facts.tables[root] = (target.schema, target.table)
+            elsewhere[root] = elsewhere.get(root, 0) + (block.rows or 0)
+        elif (entry.schema, entry.name) in tables:
+            facts.rows[entry.full_name] = block.rows
+    facts.rows.update(elsewhere)
+
+
+def _ledger_entry(with_data: Sequence[TocEntry], ledger: LedgerSpec | None) -> TocEntry | None:
+    """Return the entry with the data of the ledger's table; a name without schema means public's, or else the only one of that name."""
+    if ledger is None:
+        return None
+    exact = [entry for entry in with_data if ledger.table in (entry.full_name, entry.full_name.removeprefix("public."))]
+    named = [entry for entry in with_data if entry.name == ledger.table]
+    return exact[0] if exact else named[0] if len(named) == 1 else None
+
+
+def _note_ledger(facts: DumpFacts, block: CopyBlock, ledger: LedgerSpec, encoding: str) -> None:
+    target: CopyTarget | None = copy_target(block.statement, encoding)
+    if target is None or block.collected is None:
+        return
+    missing = [column for column in ledger.columns if column not in target.columns]
+    if missing:
+        what = f"Table {ledger.table} in {facts.path} has no column {', '.join(missing)} (it has {', '.join(target.columns)})"
+        facts.findings.append(Finding(what, "Correct app_migrate_ledger"))
+        return
+    places = [target.columns.index(column) for column in ledger.columns]
+    facts.ledger = [[row[place] or "" for place in places] for row in parse_rows(bytes(block.collected), encoding)]
+
+
+def _explain(facts: DumpFacts, programs: ClientPrograms, child: ChildResult) -> Finding:
+    """Return a finding for what pg_restore said."""
+    words = " ".join(child.last_lines(3).split())
+    if "restore from compressed archive" in words or "not support compression" in words:
+        what = f"{facts.path} is compressed with {facts.compression}, and the pg_restore in {programs.bin_dir} was built without it"
+        return Finding(what, "Install a pg_restore that has it, or make the dump with: pg_dump -Fc -Z gzip -f <file> <database>")
+    if "end of file" in words or "too short" in words:
+        return Finding(f"{facts.path} is cut off: pg_restore says: {words}", _AGAIN)
+    return Finding(f"{facts.path} is damaged: pg_restore ended with {child.returncode} and says: {words}", _AGAIN)
+
+
+def _checksum_findings(facts: DumpFacts, hashing: HashThread, expected: str | None) -> list[Finding]:
+    if not hashing.sha256:
+        return []
+    if expected is not None and expected.lower() not in (hashing.sha256, hashing.manifest_sha256):
+        what = f"The checksum of {facts.path} is sha256:{hashing.sha256}, and sha256:{expected.lower()} is expected"
+        return [Finding(what, "It is another dump or was damaged on the way: copy it again, or correct the expected checksum")]
+    if facts.format == "directory" and expected is None and manifest_of(facts.path) is None:
+        return [no_manifest(facts.path)]
+    return []
+
+
+def _identity(path: str) -> tuple[tuple[int, int, int, int], ...]:
+    """Return what changes when the dump is written to or replaced."""
+    try:
+        paths = [path, *(os.path.join(path, name) for name in sorted(os.listdir(path)))] if os.path.isdir(path) else [path]
+        return tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns) for s in map(os.stat, paths))
+    except OSError:
+        return ()
