@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-_END = b"\n\\.\n"
+COPY_END = b"\n\\.\n"
 _MOST_COLLECTED = 64 << 20
 
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -45,17 +45,17 @@ class CopyScanner:
         position = 0
         while True:
             if self._inside:
-                end = data.find(_END, position)
+                end = data.find(COPY_END, position)
                 if end < 0:
                     # what could be the beginning of the end stays for the next piece
-                    keep = max(position, len(data) - len(_END) + 1)
+                    keep = max(position, len(data) - len(COPY_END) + 1)
                     self._take(data, position, keep)
                     self._carry = data[keep:]
                     return
                 self._take(data, position, end + 1)
                 self._close()
                 # the newline of the end may be the one before the next statement
-                position = end + len(_END) - 1
+                position = end + len(COPY_END) - 1
             else:
                 if self._next >= len(self._blocks):
                     self._carry = b""
