@@ -1,4 +1,5 @@
 """Documentation of the options that the modules which talk to Xero share."""
+
 from __future__ import annotations
 
 

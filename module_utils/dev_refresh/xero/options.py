@@ -1,4 +1,5 @@
 """The options that every module which talks to Xero shares; importable without the Xero SDK."""
+
 from __future__ import annotations
 
 from typing import Any

@@ -1,0 +1,338 @@
+"""When the next call may go: pure accounting of Xero's limits, with the time as an argument.
+
+What is known of the minute limit comes from two sources, and a call goes only where both allow it:
+
+- the *safe rule*: at most ``limit`` calls in any 60 seconds, counted from their replies (Xero counts a call somewhere between its
+  sending and its reply), which holds in fixed and in rolling windows alike;
+- what the replies *tell*: ``X-MinLimit-Remaining`` less the calls under way; so others who use the same app are left their share.
+
+Xero's windows are fixed and turn at a moment of their own. A remaining that jumps higher than any rolling window could show proves
+a turn; the calls before it no longer count and the rhythm is known. Until then a few calls that a later window has room for anyway (the
+*slack*) are held back and sent evenly as probes: useful calls, whose replies show the turn soon after it happened. Slack is the key:
+without it, a probe that misses the turn would cost a whole further window, so none is held back. Nothing is ever sent that
+could be refused: a turn is used only once a reply has shown it, or one rhythm after such a turn, and then by one call first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+WINDOW = 60.0
+EDGE = 0.02
+"""Seconds added at the end of a window: two clocks never agree exactly."""
+IN_FLIGHT = 5
+PROBES = 12
+"""Calls held back at most to find the turn of the window."""
+FINE = 0.25
+"""Seconds to which the turn is worth knowing."""
+DRIFT = 0.001
+"""Seconds by which the known turn blurs in each window."""
+CONCURRENT_PAUSE = 1.0
+APP_PAUSE = 10.0
+FOREVER = math.inf
+
+
+@dataclass(slots=True, eq=False)
+class Call:
+    """A call under way or replied to."""
+
+    sent: float
+    replied: float = 0.0
+    told: bool = False
+    """Whether its reply carried the remaining calls, so that it was certainly counted."""
+
+
+@dataclass(slots=True, eq=False)
+class Evidence:
+    """What a reply told; ``left`` is kept up to date, ``raw`` is as it came."""
+
+    sent: float
+    replied: float
+    raw: int
+    left: int
+    past: bool = False
+    """The window that it told of has turned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the headers of one reply say; None where a header is missing."""
+
+    minute_remaining: int | None = None
+    day_remaining: int | None = None
+    problem: str | None = None
+    retry_after: float | None = None
+
+
+class Accounting:
+    """Decide when calls may go; not thread-safe. ``recent`` are ages of replies that count already."""
+
+    def __init__(self, limit: int, *, now: float, reserve: int = 0, recent: Iterable[float] = ()) -> None:
+        self.limit = max(limit, 1)
+        self.reserve = max(reserve, 0)
+        self.in_flight = 0
+        self.day_remaining: int | None = None
+        self.minute_remaining: int | None = None
+        self.day_over: float | None = None
+        """Seconds after which the day's quota is there again, 0 if unknown; None while it is not used up."""
+        self.blocked_why = ""
+        self.fixed = False
+        """Whether the replies have proved that the window is a fixed one."""
+        self._blocked_until = now
+        ages = sorted((age for age in recent if 0 <= age < WINDOW), reverse=True)
+        self._calls: deque[Call] = deque(Call(now - age, now - age) for age in ages)
+        self._released: deque[Call] = deque()
+        self._evidence: list[Evidence] = []
+        self._highest = 0
+        self._headers_seen = False
+        self._others_until = now
+        self._trust = True
+        self._turn: tuple[float, float] | None = None
+        self._confirming = False
+        self._search_ends: float | None = None
+        self._last_sent = now
+        self._expected: int | None = None
+        self._pauses = 0
+        self._day_seen = -FOREVER
+
+    def expect(self, calls: int | None) -> None:
+        """Say how many calls are still to come, so that the last ones are not held back for nothing; None if unknown."""
+        self._expected = calls
+
+    def recent(self, now: float) -> list[float]:
+        """Return the ages of the calls that still count, calls under way as 0."""
+        self._prune(now)
+        return [round(max(now - call.replied, 0.0), 3) for call in self._calls] + [0.0] * self.in_flight
+
+    def delay(self, now: float) -> float:
+        """Return 0 if a call may go now, else after how many seconds to ask again (infinite: only a reply can change it)."""
+        if now < self._blocked_until:
+            return self._blocked_until - now
+        if self.in_flight >= IN_FLIGHT:
+            return FOREVER
+        if self.day_remaining is not None and self.day_remaining - self.in_flight <= self.reserve:
+            if not self.in_flight and self.day_over is None:
+                self.day_over = 0.0
+            return FOREVER
+        self._prune(now)
+        self._turn_by_clock(now)
+        available = self._available()
+        if available > 0:
+            return max(self._hold(now, available), 0.0)
+        return self._next_event(now)
+
+    def sent(self, now: float) -> Call:
+        """Note that a call goes out."""
+        call = Call(now)
+        self.in_flight += 1
+        self._last_sent = now
+        if self._expected is not None:
+            self._expected = max(self._expected - 1, 0)
+        return call
+
+    def replied(self, call: Call, now: float, limits: Limits) -> None:
+        """Note the reply to ``call``, or that it ended without one."""
+        self._prune(now)
+        self.in_flight -= 1
+        call.replied = now
+        self._calls.append(call)
+        self._note_day(call, limits)
+        if limits.problem is not None or limits.retry_after is not None:
+            self._refused(now, limits)
+        elif limits.minute_remaining is None:
+            for evidence in self._evidence:
+                evidence.left -= 1
+        else:
+            self._pauses = 0
+            self._told(call, limits.minute_remaining)
+
+    def resent(self) -> None:
+        """Note that a call goes again, which nobody expected."""
+        if self._expected is not None:
+            self._expected += 1
+
+    # what the replies tell
+
+    def _told(self, call: Call, remaining: int) -> None:
+        """Take in a reply that tells the remaining calls."""
+        call.told = True
+        self._headers_seen = True
+        self._highest = max(self._highest, remaining + 1)
+        self.minute_remaining = remaining
+        if self._search_ends is None:
+            self._search_ends = call.replied + WINDOW
+        older = [evidence for evidence in self._evidence if evidence.replied <= call.sent]
+        confirming = self._confirming and any(evidence.past for evidence in older)
+        beside = [evidence for evidence in self._evidence if evidence.replied > call.sent]
+        fresh = Evidence(call.sent, call.replied, remaining, remaining)
+        if older and remaining >= min(evidence.raw for evidence in older):
+            if self._trust and remaining > self._rolling_best(call):
+                self._turned(max(evidence.sent for evidence in older), call.replied)
+                # what was counted before the turn says nothing about the window after it
+                beside = [evidence for evidence in beside if not evidence.past and evidence.raw >= remaining - 2 * IN_FLIGHT]
+        elif confirming:
+            self._distrust()
+        if confirming:
+            self._confirming = False
+        current = [evidence for evidence in beside if not evidence.past]
+        lowest = min((evidence.raw for evidence in current), default=0)
+        if self._turn is not None and call.sent < self._turn[1] and remaining < lowest - 2 * IN_FLIGHT:
+            # sent before the turn and counted before it: not of this window
+            self._turn = (max(self._turn[0], call.sent), self._turn[1])
+        else:
+            beside.append(fresh)
+        self._evidence = beside
+        own = len(self._calls) + self.in_flight
+        if remaining < self._server_limit() - own:
+            self._others_until = call.replied + WINDOW
+
+    def _rolling_best(self, call: Call) -> int:
+        """Return the highest remaining that a rolling window could have told ``call``, were nobody else calling."""
+        certain = sum(
+            1
+            for calls in (self._released, self._calls)
+            for other in calls
+            if other is not call and other.told and other.replied <= call.sent and other.sent >= call.replied - WINDOW
+        )
+        return self._server_limit() - 1 - certain
+
+    def _server_limit(self) -> int:
+        """Return the limit that Xero seems to have."""
+        return max(self.limit, self._highest)
+
+    def _turned(self, after: float, before: float) -> None:
+        """Note that the window turned between two moments."""
+        if self._turn is not None:
+            windows = max(round((before - self._turn[1]) / WINDOW), 0)
+            low = self._turn[0] + windows * WINDOW - DRIFT * windows
+            high = self._turn[1] + windows * WINDOW + DRIFT * windows
+            if after > high + EDGE or before < low - EDGE:
+                self._distrust()
+                return
+            after, before = max(after, low), min(before, high)
+        self.fixed = True
+        self._turn = (after, before)
+        self._release(after)
+
+    def _release(self, before: float) -> None:
+        """Let the calls that were replied to before a moment no longer count."""
+        kept: deque[Call] = deque()
+        for call in self._calls:
+            (self._released if call.replied <= before else kept).append(call)
+        self._calls = kept
+
+    def _distrust(self) -> None:
+        """Fall back to the safe rule: something was not as it should be."""
+        self._trust = False
+        self.fixed = False
+        self._turn = None
+        self._confirming = False
+        merged = sorted((*self._released, *self._calls), key=lambda call: call.replied)
+        self._released = deque()
+        self._calls = deque(merged)
+
+    def _turn_by_clock(self, now: float) -> None:
+        """Once the next turn has certainly happened, let go of the window before; its first call goes alone."""
+        if self._turn is None:
+            return
+        windows = math.floor((now - self._turn[1] - EDGE) / WINDOW)
+        if windows < 1:
+            return
+        low = self._turn[0] + windows * WINDOW - DRIFT * windows
+        high = self._turn[1] + windows * WINDOW + DRIFT * windows
+        self._turn = (low, high)
+        self._release(low)
+        for evidence in self._evidence:
+            evidence.past = True
+        self._confirming = True
+
+    # what may go
+
+    def _available(self) -> int:
+        """Return how many calls may go at once by the safe rule and by what the replies tell."""
+        safe = self.limit - len(self._calls) - self.in_flight
+        left = [evidence.left for evidence in self._evidence if not evidence.past]
+        if not left:
+            # one call first, to be told how many are left
+            return min(safe, 1 - self.in_flight) if self._headers_seen else safe
+        told = min(left) - self.in_flight
+        if self._turn is not None and self._server_limit() == self.limit:
+            # in a window whose turn is known the replies count exactly; the safe rule would count calls around the turn twice
+            return told
+        return min(safe, told)
+
+    def _hold(self, now: float, available: int) -> float:
+        """Return for how long to hold a call back that could go now: 0, or until the next probe."""
+        expected = self._expected
+        if expected is None or expected <= available or not self._trust or not self._headers_seen:
+            return 0.0
+        windows = math.ceil((expected - available) / self.limit)
+        slack = available + windows * self.limit - expected
+        if self._turn is None:
+            if self._search_ends is None or now >= self._search_ends or now < self._others_until:
+                return 0.0
+            start, end = self._last_sent, self._search_ends
+            held = min(slack, 2 * PROBES) if windows == 1 else min((slack + 1) // 2, PROBES)
+        else:
+            start, end = self._turn[0] + WINDOW, self._turn[1] + WINDOW
+            if end - start < FINE:
+                return 0.0
+            held = min(slack, PROBES, math.ceil((end - start) / FINE))
+        if available > held:
+            return 0.0
+        start = max(start, self._last_sent)
+        return start + (end - start) / (available + 1) - now
+
+    def _next_event(self, now: float) -> float:
+        """Return the seconds until time alone may let a call go."""
+        moments = [evidence.replied + WINDOW + EDGE for evidence in self._evidence]
+        if self._calls:
+            moments.append(self._calls[0].replied + WINDOW + EDGE)
+        if self._turn is not None:
+            moments.append(self._turn[1] + WINDOW + EDGE)
+        later = [moment - now for moment in moments if moment > now]
+        return min(later) + 0.001 if later else (FOREVER if self.in_flight else 1.0)
+
+    def _prune(self, now: float) -> None:
+        """Let go of what is older than a window."""
+        gone = now - WINDOW - EDGE
+        while self._calls and self._calls[0].replied <= gone:
+            call = self._calls.popleft()
+            if now >= self._others_until and self._turn is None:
+                for evidence in self._evidence:
+                    if call.sent + WINDOW > evidence.replied:
+                        evidence.left += 1
+        while self._released and self._released[0].replied <= gone:
+            self._released.popleft()
+        if self._evidence and self._evidence[0].replied <= gone:
+            self._evidence = [evidence for evidence in self._evidence if evidence.replied > gone]
+
+    # refusals and the day
+
+    def _refused(self, now: float, limits: Limits) -> None:
+        """Take in a 429."""
+        problem = (limits.problem or "minute").lower().replace("-", "")
+        self._pauses += 1
+        if problem.startswith("day") or (limits.retry_after or 0.0) > 10 * WINDOW:
+            self.day_over = limits.retry_after or 0.0
+            return
+        if problem.startswith("concurrent"):
+            wait = CONCURRENT_PAUSE * min(2 ** (self._pauses - 1), 8)
+        elif problem.startswith("app"):
+            wait = limits.retry_after if limits.retry_after is not None else APP_PAUSE * min(self._pauses, 6)
+        else:
+            wait = limits.retry_after if limits.retry_after is not None else WINDOW
+            self._distrust()
+            self._evidence = []
+        self.blocked_why = problem
+        self._blocked_until = max(self._blocked_until, now + max(wait, 0.0) + EDGE)
+
+    def _note_day(self, call: Call, limits: Limits) -> None:
+        """Take in the day's remaining calls: the lowest of replies that crossed, else the newest."""
+        remaining = limits.day_remaining
+        if remaining is not None and (self.day_remaining is None or remaining < self.day_remaining or call.sent >= self._day_seen):
+            self.day_remaining = remaining
+            self._day_seen = call.replied
