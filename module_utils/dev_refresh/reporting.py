@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 EXPECTED_FAILURE_KEYS = ("msg", "failed")
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
-    """A signal asked the module to end; raised in its main thread so that every ``finally`` runs."""
+    """SIGTERM or SIGHUP came; raised in the main thread so that every ``finally`` runs."""
 
 
 def run_module(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> NoReturn:
@@ -26,7 +27,7 @@ def run_module(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> NoR
 
     The module ends itself and its children when the ``ansible`` process that started it is gone.
     """
-    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
+    for number in _SIGNALS:
         signal.signal(number, _interrupt)
     watch_parents()
     result: dict[str, Any] = {}
@@ -57,7 +58,9 @@ def to_plain(value: Any) -> Any:
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> NoReturn:
-    """End the module through its ``finally`` blocks."""
+    """End the module through its ``finally`` blocks; a second signal changes nothing, so that they can end."""
+    for each in _SIGNALS:
+        signal.signal(each, signal.SIG_IGN)
     raise Interrupted(signal.Signals(number).name)
 
 

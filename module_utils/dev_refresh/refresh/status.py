@@ -26,7 +26,7 @@ def read_status(name: str, admin: Login, owner: Login, *, maintenance: str = "po
         sizes = {each: read_size(session, each) for each in found}
     finally:
         session.close()
-    roles = {"live": names.name, "staging": names.staging, "previous": names.previous}
+    roles = {"live": names.live, "staging": names.staging, "previous": names.previous}
     databases = {role: _facts(found[each], sizes[each]) for role, each in roles.items() if each in found}
     marker, fits = _live_marker(owner, found.get(name))
     status: dict[str, Any] = {"exists": name in found, "marker": marker, "fits": fits, "databases": databases}

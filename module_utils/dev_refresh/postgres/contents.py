@@ -1,0 +1,127 @@
+"""What is inside one database: row counts, broken indexes, anchors, private tables, the operator's statements."""
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from ..errors import Finding, RefreshError
+from . import marker
+from .sessions import Session, execute, server_words
+
+
+def table_identifier(table: str) -> Any:
+    """Return ``table`` or ``schema.table`` as a quoted identifier (a dotted name is split first)."""
+    from psycopg2 import sql
+
+    return sql.Identifier(*table.split(".", 1))
+
+
+def list_tables(session: Session) -> list[tuple[str, str]]:
+    """Return schema and name of every ordinary and partitioned table outside the system's schemas and our own, sorted."""
+    rows = execute(
+        session,
+        "SELECT n.nspname, c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+        " AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname NOT IN ('information_schema', %s) ORDER BY 1, 2",
+        (marker.SCHEMA,),
+    )
+    return [(str(schema), str(name)) for schema, name in rows]
+
+
+def count_rows(session: Session, tables: Iterable[str]) -> Iterator[tuple[str, int | None]]:
+    """Yield each ``schema.table`` with its exact number of rows; None if it does not exist."""
+    from psycopg2 import sql
+
+    kinds = {
+        f"{schema}.{name}": str(kind)
+        for schema, name, kind in execute(session, "SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace")
+    }
+    for table in tables:
+        if table not in kinds:
+            yield table, None
+        else:
+            # a partitioned table has no rows but those of its partitions
+            only = sql.SQL("" if kinds[table] == "p" else "ONLY ")
+            yield table, int(execute(session, sql.SQL("SELECT count(*) FROM {}{}").format(only, table_identifier(table)))[0][0])
+
+
+def broken_indexes(session: Session) -> list[str]:
+    """Return the names of indexes that are not valid."""
+    rows = execute(
+        session,
+        "SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relkind = 'i' AND NOT (i.indisvalid AND i.indisready) ORDER BY 1",
+    )
+    return [str(name) for (name,) in rows]
+
+
+def choose_anchors(session: Session, preferred: Sequence[str], *, most: int = 6) -> list[str]:
+    """Return quoted names of the tables that the marker is bound to: the preferred ones that exist, then those first by name."""
+    found: list[str] = []
+    everything = execute(
+        session,
+        "SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
+        " AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname NOT IN ('information_schema', %s) ORDER BY c.relname <> 'django_migrations', c.reltuples DESC, 1 LIMIT %s",
+        (marker.SCHEMA, most),
+    )
+    for table in preferred:
+        schema, _, name = table.rpartition(".")
+        rows = execute(
+            session,
+            "SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.relname = %s AND c.relkind IN ('r', 'p') AND CASE WHEN %s = '' THEN pg_table_is_visible(c.oid) ELSE n.nspname = %s END",
+            (name, schema, schema),
+        )
+        found.extend(str(row[0]) for row in rows)
+    found.extend(str(row[0]) for row in everything)
+    return list(dict.fromkeys(found))[:most]
+
+
+def database_oid(session: Session) -> int:
+    """Return the OID of the session's database."""
+    return int(execute(session, "SELECT oid::bigint FROM pg_database WHERE datname = current_database()")[0][0])
+
+
+def run_statements(session: Session, statements: Sequence[str], *, option: str, where: str) -> None:
+    """Run the operator's statements in the caller's transaction; raise RefreshError naming the one that fails."""
+    import psycopg2
+
+    for number, statement in enumerate(statements, 1):
+        try:
+            with session.cursor() as cursor:
+                # without parameters psycopg2 leaves % as it is
+                cursor.execute(statement)
+        except psycopg2.Error as error:
+            shown = " ".join(statement.split())
+            shown = shown if len(shown) <= 120 else shown[:117] + "..."
+            raise RefreshError(f"{option}[{number - 1}] failed on {where}: {server_words(error)}. Statement: {shown}. Correct it, then run again.") from None
+
+
+def private_findings(session: Session, private_tables: Sequence[Mapping[str, Any]]) -> list[Finding]:
+    """Return a finding for each private table (or column) that still holds something; counts only, never values."""
+    import psycopg2
+    from psycopg2 import sql
+
+    findings: list[Finding] = []
+    for entry in private_tables:
+        table = str(entry["table"])
+        for column in entry.get("columns") or [None]:
+            what = f'column "{column}" of table "{table}"' if column else f'table "{table}"'
+            query = sql.SQL("SELECT count(*) FROM {}").format(table_identifier(table))
+            if column:
+                query = sql.SQL("SELECT count(*) FROM {} WHERE {} IS NOT NULL AND {}::text <> ''").format(
+                    table_identifier(table), sql.Identifier(column), sql.Identifier(column)
+                )
+            try:
+                with session.cursor() as cursor:
+                    cursor.execute("SAVEPOINT private_check")
+                    cursor.execute(query)
+                    row = cursor.fetchone()
+                    cursor.execute("RELEASE SAVEPOINT private_check")
+            except psycopg2.Error as error:
+                execute(session, "ROLLBACK TO SAVEPOINT private_check")
+                findings.append(Finding(f"database_restore_private_tables: {what} cannot be read: {server_words(error)}", "Correct the entry"))
+                continue
+            if row and row[0]:
+                findings.append(
+                    Finding(f"{row[0]} rows of production's private {what} are left after sanitising", "Empty it in database_restore_sanitise_sql")
+                )
+    return findings

@@ -1,0 +1,66 @@
+"""Sessions: their type, errors in the server's words, and statements that no caller has to write twice."""
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, Any
+
+from ..errors import RefreshError
+
+if TYPE_CHECKING:
+    from psycopg2 import Error
+    from psycopg2.extensions import connection as Session
+else:
+    Session = Any
+
+__all__ = ["Session", "execute", "explained", "transaction"]
+
+# errors whose detail names keys only; other details may quote a whole row
+_SAFE_DETAILS = ("23503", "23505", "55006", "42501")
+
+
+@contextmanager
+def explained(what: str, remedy: str = "") -> Iterator[None]:
+    """Turn a database error inside the block into a RefreshError: ``what`` was attempted, the server's words, ``remedy``."""
+    import psycopg2
+
+    try:
+        yield
+    except psycopg2.Error as error:
+        raise RefreshError(f"{what}: {server_words(error)}." + (f" {remedy}." if remedy else "")) from None
+
+
+def server_words(error: Error) -> str:
+    """Return what the server said, in one line without rows of the database."""
+    diagnosis = error.diag
+    primary = diagnosis.message_primary if diagnosis else None
+    if not primary:
+        return " ".join(str(error).split()).rstrip(".") or "the connection to the server was lost"
+    detail = diagnosis.message_detail if error.pgcode in _SAFE_DETAILS else None
+    hint = diagnosis.message_hint
+    return ". ".join(part.rstrip(".") for part in (primary, detail, hint) if part)
+
+
+def execute(session: Session, statement: Any, parameters: Sequence[Any] | None = None) -> list[tuple[Any, ...]]:
+    """Run one statement and return its rows (none for a statement without a result)."""
+    with session.cursor() as cursor:
+        cursor.execute(statement, parameters)
+        return list(cursor.fetchall()) if cursor.description else []
+
+
+@contextmanager
+def transaction(session: Session) -> Iterator[Session]:
+    """Run the block in one transaction, committed at its end and rolled back on any exception; works on autocommit sessions too."""
+    before = session.autocommit
+    session.autocommit = False
+    try:
+        yield session
+        session.commit()
+    except BaseException:
+        with suppress(Exception):
+            session.rollback()
+        raise
+    finally:
+        # a session that the server ended cannot be set back, and need not be
+        with suppress(Exception):
+            session.autocommit = before

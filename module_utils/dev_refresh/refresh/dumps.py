@@ -1,0 +1,63 @@
+"""The dump of a refresh: its hash first, all of its facts only where they are needed."""
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+from ..dump.checksums import ExpectedChecksum, HashThread, expected_checksum
+from ..dump.facts import DumpFacts, read_facts
+from ..dump.programs import ClientPrograms, find_programs
+from ..dump.resolve import is_pattern, resolve_dump
+from ..errors import Finding, GuardError
+from .request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class DumpFile:
+    """The dump as a file: all that is needed to tell whether it is in already; an empty hash is that of a dump that cannot be read."""
+
+    path: str
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class LocatedDump:
+    """The dump that the request names, and what is wrong with its name or its checksum."""
+
+    file: DumpFile
+    expected: ExpectedChecksum
+    findings: tuple[Finding, ...]
+
+
+def locate_dump(request: Request, *, deadline: float) -> LocatedDump:
+    """Find the dump and take its hash, which is never skipped."""
+    nothing = DumpFile(request.dump or "", "", 0)
+    unknown = ExpectedChecksum(None, "none")
+    if not request.dump:
+        return LocatedDump(nothing, unknown, (Finding("No dump is named", "Set database_restore_dump"),))
+    path = resolve_dump(request.dump)
+    if isinstance(path, Finding):
+        return LocatedDump(nothing, unknown, (path,))
+    expected = expected_checksum(path, request.checksum, is_glob=is_pattern(request.dump), require=request.require_checksum)
+    hashing = HashThread(path, seconds=deadline)
+    hashing.run()
+    findings = [expected.finding] if expected.finding else []
+    if hashing.sha256 and expected.sha256 and expected.sha256 not in (hashing.sha256, hashing.manifest_sha256):
+        remedy = "It is another dump or was damaged on the way: copy it again, or correct the expected checksum"
+        findings.append(Finding(f"The checksum of {path} is sha256:{hashing.sha256}, and sha256:{expected.sha256} is expected ({expected.source})", remedy))
+    return LocatedDump(DumpFile(os.path.abspath(path), hashing.sha256, hashing.size), expected, tuple(findings))
+
+
+def read_dump(request: Request, dump: LocatedDump, *, server_major: int, deadline: float) -> tuple[DumpFacts | None, ClientPrograms | None, list[Finding]]:
+    """Return the dump's facts and the programs that restore it, with all findings; its hash is taken anew in the same pass."""
+    findings: list[Finding] = []
+    programs: ClientPrograms | None = None
+    try:
+        programs = find_programs(request.bin_dir, server_major=server_major)
+    except GuardError as error:
+        findings += error.findings
+    if not dump.file.path:
+        return None, programs, findings
+    facts = read_facts(dump.file.path, programs=programs, server_major=server_major, sha256_expected=dump.expected.sha256, deadline=deadline)
+    return facts, programs, findings + list(facts.findings)

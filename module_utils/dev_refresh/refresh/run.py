@@ -1,0 +1,136 @@
+"""The states of pg_refresh."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..errors import GuardError, RefreshError
+from ..postgres import databases, marker
+from ..postgres.sessions import explained, transaction
+from .decide import Found
+from .finish import finish, is_due
+from .plan import Plan, make_plan
+from .ready import make_ready
+from .request import request_from
+from .results import base_result, diff_of, planned_result
+from .rollback import roll_back
+from .sanitise import sanitise
+from .stage import discard_staging, stage
+from .swap import swap
+from .workspace import Workspace, open_workspace
+
+
+def refresh(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
+    """Bring the databases into the wanted state and return the module's result; in check mode say what would be done.
+
+    Raises GuardError with all findings before anything is created, RefreshError when a step fails; the live database is usable then.
+    """
+    request = request_from(params)
+    with explained("PostgreSQL refused what the refresh needs", "Correct it, then run again; the run goes on from what was finished"):
+        with open_workspace(request, writing=not check_mode) as work:
+            return (_forecast if check_mode else _work)(work)
+
+
+def _work(work: Workspace) -> dict[str, Any]:
+    """Do what the state asks for."""
+    states: dict[str, Callable[[Workspace], dict[str, Any]]] = {"staged": staged, "ready": make_ready, "live": swap, "previous": roll_back, "finished": finish}
+    return states[work.request.state](work)
+
+
+def staged(work: Workspace) -> dict[str, Any]:
+    """Restore and sanitise, go on from a checkpoint, or leave a current database alone."""
+    plan = make_plan(work)
+    result = planned_result(work, plan)
+    if plan.findings:
+        raise GuardError(plan.findings, details={**result, "changed": bool(work.repaired)})
+    result["diff"] = diff_of(work, plan)
+    action = plan.decision.action
+    if action == "restore":
+        _restore(work, plan, result)
+    elif action == "resume":
+        _take_over(work, work.request.names.staging, plan.staging)
+    else:
+        _take_over(work, work.request.names.live, plan.live)
+        if plan.staging.exists and plan.staging.ours:
+            databases.drop_database(work.admin, work.request.names.staging)
+            work.repaired.append(f'Database "{work.request.names.staging}", left over from another run, was removed.')
+    result["changed"] = plan.decision.replaces_live or bool(work.repaired)
+    result["repaired"] = list(work.repaired)
+    result["warnings_found"] = [*work.warnings, *plan.warnings]
+    result["not_predicted"] = []
+    return result
+
+
+def _restore(work: Workspace, plan: Plan, result: dict[str, Any]) -> None:
+    """Restore and sanitise; a failure leaves no staging database behind and live as it was."""
+    started = time.monotonic()
+    try:
+        result["seconds"]["stage"] = stage(work, plan)
+        done = sanitise(work)
+    except BaseException as error:
+        discard_staging(work)
+        if isinstance(error, RefreshError):
+            seconds = {"stage": round(time.monotonic() - started, 2)}
+            error.details = {**result, "changed": False, "phase": None, "seconds": seconds, **error.details}
+        raise
+    result["seconds"]["sanitise"] = done.seconds
+    result["moved_ids"] = done.moved_ids
+    result["phase"] = "sanitised"
+
+
+def _take_over(work: Workspace, name: str, found: Found) -> None:
+    """Write this run's id into a database, so that an older run stops."""
+    note = work.databases[name].note
+    if note is not None:
+        databases.set_note(work.admin, name, {**note, "run_id": work.request.run_id})
+    if found.marker is not None and found.marker.run_id != work.request.run_id:
+        with work.owner_session(name) as session, transaction(session), session.cursor() as cursor:
+            marker.update(cursor, run_id=work.request.run_id)
+
+
+def _forecast(work: Workspace) -> dict[str, Any]:
+    """Say what a run would do; nothing is written."""
+    request = work.request
+    if request.state == "previous":
+        return roll_back(work)
+    if request.dump is None:
+        return _forecast_without_dump(work)
+    plan = make_plan(work)
+    result = planned_result(work, plan)
+    if plan.findings:
+        raise GuardError(plan.findings, details=result)
+    replaces = plan.decision.replaces_live
+    result["repaired"] = list(work.repaired)
+    if request.state == "staged":
+        leftover = plan.staging.exists and plan.staging.ours and not replaces
+        result["changed"] = replaces or leftover or bool(work.repaired)
+        result["diff"] = diff_of(work, plan)
+    elif request.state == "finished":
+        result["changed"] = replaces or plan.live.marker is None or is_due(plan.live.marker)
+    else:
+        # ready is written anew for a staging database that stops at an earlier checkpoint
+        ready_already = request.state == "ready" and plan.decision.action == "resume" and plan.staging.marker is not None and plan.staging.marker.phase == "ready"
+        result["changed"] = replaces and not ready_already
+    return result
+
+
+def _forecast_without_dump(work: Workspace) -> dict[str, Any]:
+    """Say what a state would do to the databases as they are, where no dump is named."""
+    request, names = work.request, work.request.names
+    if request.state == "staged":
+        raise RefreshError("state=staged needs a dump. Set database_restore_dump.")
+    if request.state == "finished":
+        return finish(work)
+    staging = work.find(names.staging)
+    result = base_result(work)
+    if staging.exists and staging.ours and staging.marker is not None:
+        result["changed"] = request.state == "live" or staging.marker.phase != "ready"
+        result.update(action="swap" if request.state == "live" else "ready", phase=staging.marker.phase)
+    else:
+        result.update(action="current", phase="live")
+    result["database"] |= {"action": result["action"]}
+    return result
+
+
+
