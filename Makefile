@@ -16,6 +16,8 @@ export PATH := $(BIN):$(PATH)
 export MYPYPATH := $(CURDIR)/module_utils:$(CURDIR)/demo
 # Where molecule finds the scenarios, seen from here.
 export MOLECULE_GLOB := tests/molecule/*/molecule.yml
+# Its own notes, and the world of each scenario, stay in this folder too.
+export MOLECULE_EPHEMERAL_DIRECTORY := $(CURDIR)/.ansible/molecule
 unexport ANSIBLE_INVENTORY
 
 WORLD := PYTHONPATH=$(CURDIR)/demo python -m world
