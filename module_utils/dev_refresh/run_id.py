@@ -9,8 +9,9 @@ _PATTERN = re.compile(r"\d{8}T\d{6}Z-[0-9a-z]{4,32}")
 
 
 def new_run_id(now: datetime | None = None) -> str:
-    """Return a run id that sorts by its UTC start time, for example ``20261122T081500Z-1f3a9c``."""
-    return f"{(now or datetime.now(UTC)).astimezone(UTC):%Y%m%dT%H%M%SZ}-{secrets.token_hex(3)}"
+    """Return a run id that sorts by its UTC start time, for example ``20261122T081500Z-1f3a9c07``; microseconds come first in what follows it."""
+    start = (now or datetime.now(UTC)).astimezone(UTC)
+    return f"{start:%Y%m%dT%H%M%SZ}-{start.microsecond:05x}{secrets.token_hex(2)}"
 
 
 def is_run_id(text: str) -> bool:
