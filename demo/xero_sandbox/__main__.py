@@ -8,6 +8,7 @@ import ipaddress
 import json
 import os
 import secrets
+import signal
 import socket
 import sys
 from collections.abc import Sequence
@@ -98,9 +99,9 @@ def _configure(world: World, config: dict[str, Any]) -> None:
         world.add_client(Client(**row), connect=connect)
 
 
-def ready_facts(world: World, url: str) -> dict[str, Any]:
-    """Return what a user of the sandbox needs to know."""
-    client = next(iter(world.tokens.clients.values()))
+def ready_facts(world: World, url: str, client_id: str | None) -> dict[str, Any]:
+    """Return what a user of the sandbox needs to know; about the first app unless one was named."""
+    client = world.tokens.clients.get(client_id or "") or next(iter(world.tokens.clients.values()))
     tenants = world.tokens.tenants_of(client.client_id)
     return {
         "url": url, "pid": os.getpid(), "client_id": client.client_id, "client_secret": client.client_secret, "tenant_id": tenants[0] if tenants else None,
@@ -120,7 +121,7 @@ async def serve(options: argparse.Namespace, world: World, listener: socket.sock
     while not server.started and not running.done():
         await asyncio.sleep(0.01)
     if server.started:
-        _announce(options, ready_facts(world, url))
+        _announce(options, ready_facts(world, url, options.client_id))
     if options.exit_with_parent:
         parent = os.getppid()
         while not running.done():
@@ -171,6 +172,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (StartError, SettingError, OSError, ValueError, TypeError, KeyError) as error:
         print(f"xero_sandbox: {error}", file=sys.stderr)
         return 2
+    # uvicorn raises the signal again once it has shut down in order; that is then an end without error
+    signal.signal(signal.SIGTERM, lambda *_: None)
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(serve(options, world, listener))
     return 0

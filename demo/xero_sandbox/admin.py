@@ -2,6 +2,8 @@
 from __future__ import annotations
 
 import json
+import re
+import urllib.parse
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -71,8 +73,8 @@ class Admin:
 
     def _endpoint(self, action: Callable[[dict[str, Any], Request], Any]) -> Endpoint:
         async def endpoint(request: Request) -> Response:
-            host = request.headers.get("host", "").rsplit(":", 1)[0]
-            if host not in LOOPBACK_NAMES:
+            names = [request.headers.get("host", ""), urllib.parse.urlsplit(request.headers.get("origin", "//localhost")).netloc]
+            if any(re.sub(r":\d+$", "", name) not in LOOPBACK_NAMES for name in names):
                 # a web page of another name must not reach these through the user's browser
                 return JSONResponse({"error": "The admin endpoints answer on loopback names only"}, 403)
             body = await request.body()

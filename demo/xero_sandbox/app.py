@@ -20,6 +20,7 @@ METHODS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 
 def make_app(world: World, state_file: Path | None = None) -> Starlette:
     """Return the application; with a state file, changes are saved in the background and at the end."""
+    world.state_file = state_file
 
     @contextlib.asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

@@ -57,15 +57,15 @@ def _field_refusals(element: Mapping[str, Any]) -> Iterator[str]:
     email = element.get("EmailAddress")
     if email and not (isinstance(email, str) and EMAIL.fullmatch(email)):
         yield "Email address must be valid."
-    for phone in _rows(element.get("Phones")):
+    for phone in rows_of(element.get("Phones")):
         if phone.get("PhoneType", "DEFAULT") not in (*PHONE_TYPES, "OFFICE"):
             yield f"The PhoneType {phone.get('PhoneType')} is not valid."
         yield from _too_long(phone, PHONE_LENGTHS)
-    for address in _rows(element.get("Addresses")):
+    for address in rows_of(element.get("Addresses")):
         if address.get("AddressType", "POBOX") not in (*ADDRESS_TYPES, "DELIVERY"):
             yield f"The AddressType {address.get('AddressType')} is not valid."
         yield from _too_long(address, ADDRESS_LENGTHS)
-    persons = _rows(element.get("ContactPersons"))
+    persons = rows_of(element.get("ContactPersons"))
     if len(persons) > MAX_PERSONS:
         yield f"A contact can have a maximum of {MAX_PERSONS} contact persons."
     if any(p.get("EmailAddress") and not EMAIL.fullmatch(str(p["EmailAddress"])) for p in persons):
@@ -77,9 +77,12 @@ def _field_refusals(element: Mapping[str, Any]) -> Iterator[str]:
 def _too_long(element: Mapping[str, Any], lengths: Mapping[str, int]) -> Iterator[str]:
     for name, longest in lengths.items():
         value = element.get(name)
-        if isinstance(value, str) and len(value) > longest:
+        if value is not None and not isinstance(value, str):
+            yield f"The {name} field must be a text."
+        elif value is not None and len(value) > longest:
             yield f"The {name} field must not be longer than {longest} characters."
 
 
-def _rows(value: Any) -> list[Mapping[str, Any]]:
+def rows_of(value: Any) -> list[Mapping[str, Any]]:
+    """Return the objects of a list; anything else is no list."""
     return [row for row in value if isinstance(row, Mapping)] if isinstance(value, list) else []

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .clock import json_date_utc
-from .contact_rules import PHONE_TYPES
+from .contact_rules import PHONE_TYPES, rows_of
 from .organisation import Contact
 from .reply import ZERO_ID
 
@@ -88,7 +88,7 @@ def address_slots(sent: Any, *, kept: list[dict[str, str]] | None = None) -> lis
     slots = {address["AddressType"]: address for address in kept or []}
     for kind in ("STREET", "POBOX"):
         slots.setdefault(kind, {"AddressType": kind, "City": "", "Region": "", "PostalCode": "", "Country": ""})
-    for address in sent if isinstance(sent, list) else []:
+    for address in rows_of(sent):
         kind = address.get("AddressType", "POBOX")
         if kind in slots:
             texts = {name: str(value) for name, value in address.items() if name != "AddressType" and isinstance(value, str)}
@@ -100,7 +100,7 @@ def phone_slots(sent: Any, *, kept: list[dict[str, str]] | None = None) -> list[
     """Return the four phones that a contact always has after a write."""
     slots = {kind: {"PhoneType": kind, "PhoneNumber": "", "PhoneAreaCode": "", "PhoneCountryCode": ""} for kind in PHONE_TYPES}
     slots |= {phone["PhoneType"]: phone for phone in kept or []}
-    for phone in sent if isinstance(sent, list) else []:
+    for phone in rows_of(sent):
         kind = phone.get("PhoneType", "DEFAULT")
         if kind in slots:
             slots[kind] = {"PhoneType": kind} | {name: str(phone.get(name) or "") for name in ("PhoneNumber", "PhoneAreaCode", "PhoneCountryCode")}
@@ -108,7 +108,7 @@ def phone_slots(sent: Any, *, kept: list[dict[str, str]] | None = None) -> list[
 
 
 def _echoed(rows: Any) -> list[dict[str, Any]]:
-    return [{**row, "ValidationErrors": []} for row in rows if isinstance(row, Mapping)] if isinstance(rows, list) else []
+    return [{**row, "ValidationErrors": []} for row in rows_of(rows)]
 
 
 def _copy(source: Mapping[str, Any], names: tuple[str, ...], target: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from . import contact_shape as shape
 from .contact_query import Condition, QueryError, ordered, parse_where
-from .contact_rules import ARCHIVED_MESSAGE, name_taken, number_taken, refusals
+from .contact_rules import ARCHIVED_MESSAGE, name_taken, number_taken, refusals, rows_of
 from .organisation import ACTIVE, ARCHIVED, Contact, Organisation, new_id
 from .reply import Reply, envelope, exception, not_found, page_of
 from .settings import Settings
@@ -63,7 +63,7 @@ def _pascal_case(row: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in row.items() if key[:1].isupper()}
     if "Name" not in kept and "name" in row:
         kept["Name"] = row["name"]
-    return kept
+    return {key: str(value) if key in shape.PLAIN_FIELDS and isinstance(value, int | float) else value for key, value in kept.items() if value is not None}
 
 
 def create(context: Context, data: Any, *, summarise: bool) -> Reply:
@@ -172,7 +172,7 @@ def _conflicts(organisation: Organisation, element: Mapping[str, Any], settings:
 def _changed(matched: Contact | None, element: Mapping[str, Any], now_ms: int) -> Contact:
     sent = {name: str(element[name]) for name in shape.PLAIN_FIELDS if element.get(name) is not None}
     persons = element.get("ContactPersons")
-    clean_persons = [dict(person) for person in persons] if isinstance(persons, list) else None
+    clean_persons = [dict(person) for person in rows_of(persons)] if isinstance(persons, list) else None
     if matched is None:
         fields = {"EmailAddress": "", "BankAccountDetails": "", **sent}
         contact = Contact(new_id(), str(element.get("ContactStatus", ACTIVE)), fields, now_ms, shape.address_slots(element.get("Addresses")),

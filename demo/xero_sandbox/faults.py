@@ -58,7 +58,7 @@ class Fault:
     query: str | None = None  # the same for the query string
     tenant_id: str | None = None
     skip: int = 0
-    times: int = 1
+    times: int | None = 1  # None: always
     applied: bool | None = None
     seconds: float = 30.0
     retry_after: int | None = None
@@ -121,7 +121,7 @@ class Faults:
         """Return the fault that this request meets; every order that fits counts it."""
         met: Fault | None = None
         for fault in self.orders:
-            if fault.done >= fault.times or not fault.fits(method, path, query, tenant_id):
+            if (fault.times is not None and fault.done >= fault.times) or not fault.fits(method, path, query, tenant_id):
                 continue
             fault.met += 1
             if met is None and fault.met > fault.skip:

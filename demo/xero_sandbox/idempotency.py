@@ -6,7 +6,7 @@ from collections import OrderedDict
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from .reply import Reply, exception
+from .reply import Reply
 
 KEY_MAX = 128
 
@@ -25,6 +25,10 @@ def fingerprint(method: str, url: str, tenant_id: str, body: bytes) -> str:
     return hashlib.sha256(b"\0".join((method.encode(), url.encode(), tenant_id.encode(), body))).hexdigest()
 
 
+class KeyRefusedError(Exception):
+    """A key that cannot be used for this request; the text is Xero's."""
+
+
 class IdempotencyKeys:
     """The keys of all apps; a key belongs to an app, whatever the tenant."""
 
@@ -32,16 +36,16 @@ class IdempotencyKeys:
         self._kept: OrderedDict[tuple[str, str], Kept] = OrderedDict()
 
     def find(self, client_id: str, key: str, wanted: str, now: float, seconds: float) -> Reply | None:
-        """Return the reply to give instead of working, or None if the request is new."""
+        """Return the reply that the same request has had, or None if it is new; raise KeyRefusedError for a key of another request."""
         while self._kept and next(iter(self._kept.values())).at <= now - seconds:
             self._kept.popitem(last=False)
         if len(key) > KEY_MAX:
-            return exception(10, "ValidationException", f"Idempotency Key must not be longer than {KEY_MAX} characters.", elements=[])
+            raise KeyRefusedError(f"Idempotency Key must not be longer than {KEY_MAX} characters.")
         kept = self._kept.get((client_id, key))
         if kept is None:
             return None
         if kept.fingerprint != wanted:
-            return exception(10, "ValidationException", f"Idempotency Key {key} is used with a different request.", elements=[])
+            raise KeyRefusedError(f"Idempotency Key {key} is used with a different request.")
         return kept.reply
 
     def keep(self, client_id: str, key: str, wanted: str, reply: Reply, now: float) -> None:

@@ -34,7 +34,7 @@ class Entry:
 class Journal:
     """The last requests, oldest first; times are of the monotonic clock, which all processes of a machine share."""
 
-    def __init__(self, length: int = 200_000) -> None:
+    def __init__(self, length: int = 100_000) -> None:
         self.entries: deque[Entry] = deque(maxlen=length)
         self._seq = 0
         self._in_flight = 0

@@ -171,7 +171,7 @@ OPERATIONS: tuple[Operation, ...] = (
     _identity("GET", "/connect/authorize", _authorise),
     Operation("GET", re.compile("/connections/?", re.IGNORECASE), _connections, ()),
     Operation("DELETE", re.compile("/connections/([^/]+)", re.IGNORECASE), _disconnect, ()),
-    _accounting("GET", "/Organisation", _organisation, "accounting.settings", "accounting.settings.read"),
+    _accounting("GET", "/Organisations?", _organisation, "accounting.settings", "accounting.settings.read"),
     _accounting("GET", "/Contacts", _list_contacts, "accounting.contacts", "accounting.contacts.read"),
     _accounting("GET", "/Contacts" + ONE, lambda c: contacts.get_one(c.context, c.parts[0]), "accounting.contacts", "accounting.contacts.read"),
     _accounting("PUT", "/Contacts", lambda c: contacts.create(c.context, c.data, summarise=c.summarise), "accounting.contacts"),

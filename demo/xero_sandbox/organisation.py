@@ -139,7 +139,7 @@ class Organisation:
     def as_dict(self) -> dict[str, Any]:
         """Return the organisation as JSON data."""
         plain = {name: getattr(self, name) for name in ("name", "tenant_id", "is_demo_company", "country", "created", "projects_enabled", "short_code")}
-        return {**plain, "contacts": [_plain(c) for c in self.contacts.values()], "projects": [asdict(p) for p in self.projects.values()]}
+        return {**plain, "contacts": [_plain(c) for c in self.contacts.values()], "projects": [_plain_project(p) for p in self.projects.values()]}
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Organisation:
@@ -153,6 +153,11 @@ class Organisation:
 def _plain(contact: Contact) -> dict[str, Any]:
     """Return a contact as JSON data; by hand, since asdict's deep copy is slow and this runs on each save."""
     return {name: getattr(contact, name) for name in Contact.__slots__}
+
+
+def _plain_project(project: Project) -> dict[str, Any]:
+    """Return a project as JSON data."""
+    return {**{name: getattr(project, name) for name in Project.__slots__}, "tasks": [asdict(task) for task in project.tasks]}
 
 
 def organisation_reply(organisation: Organisation) -> dict[str, Any]:

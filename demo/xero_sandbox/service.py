@@ -9,13 +9,14 @@ from typing import Any
 from starlette.types import Receive, Scope, Send
 
 from .faults import Fault, instead, spoiled
-from .idempotency import fingerprint
+from .idempotency import KeyRefusedError, fingerprint
 from .journal import Entry
 from .operations import Call, Operation, Request, find, read_json
-from .reply import Reply, not_found, problem
+from .reply import HTML, Reply, exception, not_found, problem
 from .tokens import AccessToken
 from .world import World
 
+BODY_MAX = 3_500_000
 NO_PROJECTS = "Invalid authorization credentials or organisation hasn't been provisioned in Xero Projects"
 
 
@@ -65,12 +66,14 @@ class Service:
         operation, parts = found
         if fault is not None and fault.kind == "drop_before":
             return None
+        if len(request.body) > BODY_MAX:
+            return Reply(413, content_type=HTML)
         caller = self._caller(operation, request)
         if isinstance(caller, Reply):
             return caller
         if caller is None or not operation.tenant or caller.tenant_id is None:
             reply = await self._work(Call(self.world, request, parts, None, caller.token if caller else None), operation, fault)
-            if operation.writes or request.path.casefold().endswith("/authorize"):
+            if request.path.casefold().endswith("/authorize"):
                 self.world.touch()
             return reply
         entry.client_id, entry.tenant_id = caller.token.client_id, caller.tenant_id
@@ -89,6 +92,10 @@ class Service:
                 return Reply(429, content_type="", headers={**world.limits.headers(*who, world.clock.now()), "X-Rate-Limit-Problem": "concurrent"})
             if world.settings.latency:
                 await asyncio.sleep(world.settings.latency / 2)
+            if fault is not None and fault.kind.startswith("limit_"):
+                ordered = instead(fault)
+                assert ordered is not None
+                return Reply(429, content_type="", headers={**world.limits.headers(*who, world.clock.now()), **ordered.headers})
             verdict = world.limits.count(*who, world.clock.now())
             entry.counted = asyncio.get_running_loop().time()
             entry.minute_remaining = int(verdict.headers["X-MinLimit-Remaining"])
@@ -110,13 +117,18 @@ class Service:
         """Carry out an operation, or give the reply that its idempotency key has already had."""
         request, world = call.request, self.world
         key = request.headers.get("idempotency-key") if operation.writes and operation.method != "DELETE" else None
-        refused = fault is not None and fault.kind.startswith(("limit_", "expired_token", "forbidden"))
+        refused = fault is not None and fault.kind in ("expired_token", "forbidden")
         if not key or refused or call.token is None:
             return await self._work(call, operation, fault)
         wanted = fingerprint(request.method, request.path + "?" + request.query_string, call.org.tenant_id, request.body)
-        kept = world.keys.find(call.token.client_id, key, wanted, world.clock.now(), world.settings.idempotency_seconds)
+        try:
+            kept = world.keys.find(call.token.client_id, key, wanted, world.clock.now(), world.settings.idempotency_seconds)
+        except KeyRefusedError as error:
+            if operation.area == "projects":
+                return Reply(400, {"message": str(error)})
+            return exception(10, "ValidationException", str(error), elements=[])
         if kept is not None:
-            entry.replayed = kept.status < 400 or kept.status >= 500
+            entry.replayed = True
             return kept if fault is None else await self._replay(kept, fault)
         now = world.clock.now()
 
@@ -141,6 +153,7 @@ class Service:
             reply = self._handle(call, operation, entry)
             if operation.writes:
                 self.world.touch()
+                self.world.save_if_asked()
         if fault is None:
             if keep and reply is not None:
                 keep(reply)

@@ -37,6 +37,7 @@ class Settings:
     project_name_unique: bool = False
     projects_refused_status: int = 401  # 401 | 403: the answer of an organisation without Projects
     scope_refused_status: int = 401  # 401 | 403: the answer to a token without the scope
+    save_each_write: bool = False  # save the state before each write is answered: nothing is lost by a kill, but it is slow
     list_maximum: int = 100_000  # contacts; a longer list is refused
 
     def change(self, values: Mapping[str, Any]) -> None:

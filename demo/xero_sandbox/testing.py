@@ -135,6 +135,8 @@ class SandboxServer:
         mine = [row["tenant_id"] for row in about["connections"] if row["client_id"] == self.client_id]
         if mine:
             return str(mine[0])
+        if not about["organisations"]:
+            raise SandboxError("The sandbox has no organisation")
         return str(about["organisations"][0]["tenant_id"])
 
     def get_state(self, tenant_id: str | None = None) -> dict[str, Any]:
@@ -189,8 +191,9 @@ class SandboxServer:
         return ids
 
     def set(self, **settings: Any) -> dict[str, Any]:
-        """Change settings while it runs."""
+        """Change settings while it runs; they hold after a restart too."""
         found: dict[str, Any] = self.admin("PATCH", "/settings", settings)
+        self._settings |= settings
         return found
 
     def reset_demo_company(self, *, reconnect: bool = True, tenant_id: str | None = None) -> str:

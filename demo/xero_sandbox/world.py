@@ -33,6 +33,7 @@ class World:
         self.journal = Journal()
         self.faults = Faults()
         self.changes = 0
+        self.state_file: Path | None = None
 
     def touch(self) -> None:
         """Note that there is something to save."""
@@ -75,6 +76,11 @@ class World:
         project = Project(new_id(), contact.contact_id, name)
         organisation.projects[project.project_id] = project
         self.touch()
+
+    def save_if_asked(self) -> None:
+        """Save before a write is answered, where that is set."""
+        if self.settings.save_each_write and self.state_file is not None:
+            self.save(self.state_file)
 
     # -- the file -----------------------------------------------------------------------------------------------------------------
     def as_dict(self) -> dict[str, Any]:
