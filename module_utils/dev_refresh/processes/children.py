@@ -28,6 +28,8 @@ TERM_SECONDS = 2.0
 _CHUNK = 1 << 20
 _F_SETPIPE_SZ = 1031
 _WAIT = 0.05
+_STREAMING = 4096
+_FILL_SECONDS = 0.0003
 
 _GUARDIAN = """
 groups=' '
@@ -103,6 +105,9 @@ class Child:
                     elif key.data == "stdout":
                         read = True
                         yield data
+                        if _STREAMING <= len(data) < _CHUNK // 4 and not ended:
+                            # let the pipe fill: waking up for each small write slows a fast writer down by half (measured with pg_restore)
+                            time.sleep(_FILL_SECONDS)
                     else:
                         read = True
                         self._kept["stderr"].add(data)
