@@ -92,7 +92,7 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-path:
+dump_path:
   description: The dump; of a pattern the one that was chosen.
   type: str
   returned: always
@@ -223,7 +223,10 @@ def main() -> None:
             "server_major": {"type": "int"},
             "ledger": {
                 "type": "dict",
-                "options": {"table": {"type": "str", "default": "django_migrations"}, "columns": {"type": "list", "elements": "str", "default": ["app", "name"]}},
+                "options": {
+                    "table": {"type": "str", "default": "django_migrations"},
+                    "columns": {"type": "list", "elements": "str", "default": ["app", "name"]},
+                },
             },
             "fail_on_findings": {"type": "bool", "default": True},
             "deadline": {"type": "int", "default": 3600},

@@ -127,10 +127,11 @@ def _version_findings(facts: DumpFacts, header: Header, programs: ClientPrograms
     """Return what keeps this client from reading, or this server from taking, the dump."""
     found: list[Finding] = []
     if programs is not None and programs.major < header.oldest_client:
-        target = server_major or programs.major
         oldest = header.oldest_client
         what = f"{facts.path} was made by pg_dump {header.dump_version}; its archive version {header.archive_version} needs pg_restore {oldest} or later"
-        remedy = f"Make the dump with pg_dump {target}, the dev server's major version, or move the dev server to PostgreSQL {oldest} or later"
+        remedy = f"Install the client programs of PostgreSQL {oldest} or later, or set database_restore_bin_dir"
+        if server_major is not None:
+            remedy = f"Make the dump with pg_dump {server_major}, the dev server's major version, or move the dev server to PostgreSQL {oldest} or later"
         found.append(Finding(f"{what}, and the one in {programs.bin_dir} is {programs.version}", remedy))
     if server_major is not None and header.server_major > server_major:
         what = f"{facts.path} is from a PostgreSQL {header.server_major} server, and the dev server is PostgreSQL {server_major}"

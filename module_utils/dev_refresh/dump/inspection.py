@@ -22,7 +22,9 @@ class Inspection:
 
     def as_result(self) -> dict[str, Any]:
         """Return it as a module's result."""
-        return {**self.facts.as_result(), "checksum_source": self.checksum_source}
+        result = self.facts.as_result()
+        # Ansible adds owner, mode and so on of whatever is returned as "path"
+        return {"dump_path": result.pop("path"), **result, "checksum_source": self.checksum_source}
 
 
 def inspect_dump(
@@ -51,5 +53,6 @@ def inspect_dump(
     facts.findings += findings
     warnings = []
     if expected.source == "none" and facts.sha256 and not facts.findings:
-        warnings.append(f"There is no checksum for {found}: whether it is what the source wrote is not known. Make a {os.path.basename(found)}.sha256 at the source.")
+        sidecar = f"{os.path.basename(found)}.sha256"
+        warnings.append(f"There is no checksum for {found}, so whether it is what its source wrote is not known. Make a {sidecar} at the source.")
     return Inspection(facts, expected.source, warnings)

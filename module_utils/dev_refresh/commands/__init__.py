@@ -1,0 +1,1 @@
+"""The app's own commands: migrations and what belongs to them."""
