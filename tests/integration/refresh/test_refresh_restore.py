@@ -1,0 +1,215 @@
+"""The main path of pg_refresh on a real server."""
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+from ansible.module_utils.dev_refresh.errors import GuardError, RefreshError
+from ansible.module_utils.dev_refresh.run_id import new_run_id
+
+
+def test_restores_from_nothing_and_is_then_current(pg: Any, dump: Any) -> None:
+    """The first run makes live; the second finds it current, changes nothing and is quick."""
+    first = pg.whole(dump)
+    assert first["changed"]
+    assert first["action"] == "restore"
+    assert first["situation"]["word"] == "absent"
+    assert first["phase"] == "sanitised"
+    assert first["row_counts"] == {"tables": 5, "rows": 20 + 40 + 2 + 1 + 1}
+    assert pg.rows("SELECT count(*) FROM job_job") == [(40,)]
+    assert set(pg.oids()) == {pg.name}
+    before = pg.oids()
+    started = time.monotonic()
+    second = pg.whole(dump)
+    assert time.monotonic() - started < 1.5
+    assert not second["changed"]
+    assert second["action"] == "current"
+    assert {name: facts[0] for name, facts in pg.oids().items()} == {name: facts[0] for name, facts in before.items()}
+
+
+def test_keeps_production_ids_out_of_live(pg: Any, dump: Any) -> None:
+    """No Xero id of production reaches live; the originals are in the marker's schema."""
+    assert pg.whole(dump)["moved_ids"] == 10 + 13
+    assert pg.rows("SELECT count(*) FROM client_client WHERE xero_contact_id IS NOT NULL") == [(0,)]
+    assert pg.rows("SELECT count(*) FROM job_job WHERE xero_project_id IS NOT NULL") == [(0,)]
+    assert pg.rows("SELECT entity, count(*) FROM dev_refresh.original_ids GROUP BY 1 ORDER BY 1") == [("contacts", 10), ("projects", 13)]
+
+
+def test_everything_belongs_to_the_owner(pg: Any, dump: Any) -> None:
+    """A restore as superuser would leave tables that the app may not read."""
+    pg.whole(dump)
+    owners = pg.rows("SELECT DISTINCT tableowner FROM pg_tables WHERE schemaname IN ('public', 'dev_refresh')")
+    assert owners == [(pg.cluster.owner,)]
+
+
+def test_new_dump_replaces_live_and_keeps_the_previous_one_closed(pg: Any, dump: Any, newer_dump: Any) -> None:
+    """The former live database stays as it was, and nobody gets in."""
+    pg.whole(dump)
+    old_oid = pg.oids()[pg.name][0]
+    result = pg.whole(newer_dump)
+    assert result["situation"]["word"] == "behind"
+    assert result["live"]["database"]["previous"] == f"{pg.name}_previous"
+    assert pg.rows("SELECT count(*) FROM client_client") == [(30,)]
+    after = pg.oids()
+    assert after[f"{pg.name}_previous"][:2] == (old_oid, False)
+    assert set(after) == {pg.name, f"{pg.name}_previous"}
+    pg.whole(newer_dump, force=True)
+    assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
+
+
+def test_previous_is_dropped_where_it_is_not_kept(pg: Any, dump: Any, newer_dump: Any) -> None:
+    """keep_previous=false leaves one database."""
+    pg.whole(dump)
+    pg.whole(newer_dump, keep_previous=False)
+    assert set(pg.oids()) == {pg.name}
+
+
+def test_an_older_dump_is_refused(pg: Any, dump: Any, newer_dump: Any) -> None:
+    """A forgotten path must not take the development database back in time."""
+    pg.whole(newer_dump)
+    pg.execute("UPDATE dev_refresh.marker SET state = state || '{\"dump_created\": \"2999-01-01T00:00:00\"}'")
+    with pytest.raises(GuardError, match="older than the one"):
+        pg.whole(dump)
+    assert pg.whole(dump, force=True)["changed"]
+
+
+def test_a_database_that_is_not_ours_needs_adopt(existing: Any, dump: Any) -> None:
+    """Nothing of an unknown database is touched until it is said once."""
+    existing.execute("CREATE TABLE precious (id int)")
+    before = existing.oids()
+    with pytest.raises(GuardError, match="adopt"):
+        existing.whole(dump)
+    assert existing.oids() == before
+    result = existing.whole(dump, adopt=True)
+    assert result["situation"]["word"] == "unmanaged"
+    assert existing.whole(dump)["action"] == "current"
+    assert f"{existing.name}_previous" in existing.oids()
+
+
+@pytest.mark.parametrize("suffix", ["_refresh", "_previous", "_old"])
+def test_a_foreign_database_with_a_reserved_name_is_never_dropped(pg: Any, dump: Any, suffix: str) -> None:
+    """Our names do not make a database ours."""
+    session = pg.cluster.connect()
+    with session.cursor() as cursor:
+        cursor.execute(f'CREATE DATABASE "{pg.name}{suffix}" OWNER {pg.cluster.owner}')
+    session.close()
+    pg.execute("CREATE TABLE precious (id int)", f"{pg.name}{suffix}")
+    before = pg.oids()
+    with pytest.raises(GuardError, match="no refresh has made"):
+        pg.whole(dump)
+    assert pg.oids() == before
+
+
+def test_sanitising_runs_before_the_ids_are_moved(pg: Any, dump: Any) -> None:
+    """The operator's statements can go by production's ids, and a percent sign stays one."""
+    pg.whole(dump, sanitise_sql=["UPDATE client_client SET name = 'was in Xero' WHERE xero_contact_id IS NOT NULL AND name LIKE 'Client%'", "DELETE FROM oauth_token"])
+    assert pg.rows("SELECT count(*) FROM client_client WHERE name = 'was in Xero'") == [(10,)]
+    assert pg.rows("SELECT count(*) FROM oauth_token") == [(0,)]
+
+
+def test_failing_sanitise_leaves_live_untouched(pg: Any, dump: Any, newer_dump: Any) -> None:
+    """The statement is named, live is as before and no staging database is left."""
+    pg.whole(dump)
+    before = pg.oids()
+    with pytest.raises(RefreshError, match=r"sanitise_sql\[1\] failed .*no_such_column"):
+        pg.whole(newer_dump, sanitise_sql=["SELECT 1", "UPDATE client_client SET no_such_column = 1"])
+    assert pg.oids() == before
+
+
+def test_private_rows_left_over_are_refused(pg: Any, dump: Any) -> None:
+    """Counts are shown, values never."""
+    with pytest.raises(GuardError, match='1 rows of production.s private table "oauth_token"') as caught:
+        pg.whole(dump, private_tables=["oauth_token", {"table": "client_client", "columns": ["phone"]}])
+    assert "production-token" not in str(caught.value)
+    assert pg.oids() == {}
+    pg.whole(dump, private_tables=["oauth_token"], sanitise_sql=["DELETE FROM oauth_token"])
+
+
+def test_a_damaged_dump_leaves_live_untouched(pg: Any, dump: Any, tmp_path: Any) -> None:
+    """A cut archive passes pg_restore -l; only the full read finds it."""
+    pg.whole(dump)
+    before = pg.oids()
+    cut = tmp_path / "cut.dump"
+    cut.write_bytes(dump.read_bytes()[:-200])
+    with pytest.raises(GuardError):
+        pg.whole(cut)
+    with pytest.raises(GuardError, match="There is no dump at"):
+        pg.whole(tmp_path / "missing.dump")
+    assert pg.oids() == before
+
+
+def test_parameters_make_live_stale(pg: Any, dump: Any) -> None:
+    """Another sanitise list or other post commands restore the same dump again."""
+    pg.whole(dump)
+    assert pg.whole(dump, sanitise_sql=["SELECT 1"])["situation"]["word"] == "changed"
+    assert pg.whole(dump, sanitise_sql=["SELECT 1"])["action"] == "current"
+    assert pg.whole(dump, sanitise_sql=["SELECT 1"], post_commands_sha256="aa")["situation"]["word"] == "changed"
+
+
+@pytest.mark.parametrize(
+    "ruin",
+    [
+        "DROP SCHEMA dev_refresh CASCADE",
+        "DROP TABLE job_job; CREATE TABLE job_job (id int)",
+        "DROP SCHEMA public CASCADE; CREATE SCHEMA public",
+    ],
+)
+def test_a_marker_does_not_outlive_its_data(pg: Any, dump: Any, ruin: str) -> None:
+    """Something else restored by hand is noticed, whatever the database's comment says."""
+    pg.whole(dump)
+    pg.execute(ruin)
+    result = pg.whole(dump)
+    assert result["situation"]["word"] == "drifted"
+    assert pg.rows("SELECT count(*) FROM job_job") == [(40,)]
+
+
+def test_a_template_copy_is_not_current(pg: Any, dump: Any) -> None:
+    """The marker is bound to the database's OID."""
+    pg.whole(dump)
+    session = pg.cluster.connect()
+    with session.cursor() as cursor:
+        cursor.execute(f'ALTER DATABASE "{pg.name}" RENAME TO "{pg.name}_old"')
+        cursor.execute(f'CREATE DATABASE "{pg.name}" TEMPLATE "{pg.name}_old" OWNER {pg.cluster.owner}')
+        cursor.execute(f'DROP DATABASE "{pg.name}_old"')
+    session.close()
+    with pytest.raises(GuardError, match="adopt"):
+        pg.whole(dump)
+    assert pg.whole(dump, adopt=True)["action"] == "restore"
+
+
+def test_migrations_pending_on_a_current_dump_migrate_live(pg: Any, dump: Any) -> None:
+    """Only the checkout moved: no restore; the marker is bound to the tables as migrations leave them."""
+    pg.whole(dump)
+    run_id = new_run_id()
+    staged = pg("staged", dump=dump, migrations_pending=True, run_id=run_id)
+    assert (staged["action"], staged["changed"], staged["database"]["working_name"]) == ("migrate", False, pg.name)
+    pg.execute("ALTER TABLE job_job RENAME TO job_job_before; CREATE TABLE job_job AS SELECT * FROM job_job_before; DROP TABLE job_job_before")
+    assert not pg("ready", run_id=run_id)["changed"]
+    assert not pg("live", run_id=run_id)["changed"]
+    assert pg.whole(dump)["action"] == "current"
+
+
+def test_database_properties_are_carried_over(pg: Any, dump: Any, newer_dump: Any) -> None:
+    """Settings, limits and privileges belong to the database that goes away."""
+    pg.whole(dump)
+    session = pg.cluster.connect()
+    name = pg.name
+    with session.cursor() as cursor:
+        cursor.execute(f'ALTER DATABASE "{name}" SET timezone TO \'Pacific/Auckland\'')
+        cursor.execute(f'ALTER DATABASE "{name}" SET search_path TO public, "Other Schema"')
+        cursor.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only TO on')
+        cursor.execute(f'ALTER ROLE {pg.cluster.owner} IN DATABASE "{name}" SET app.flag TO \'x y\'')
+        cursor.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 17')
+        cursor.execute(f'REVOKE CONNECT ON DATABASE "{name}" FROM PUBLIC')
+        cursor.execute(f'GRANT CONNECT ON DATABASE "{name}" TO pg_monitor')
+    query = (
+        "SELECT s.setrole::regrole::text, s.setconfig, d.datconnlimit, d.datacl::text, d.encoding, d.datcollate FROM pg_database d"
+        f" JOIN pg_db_role_setting s ON s.setdatabase = d.oid WHERE d.datname = '{name}' ORDER BY 1"
+    )
+    before = pg.rows(query, "postgres")
+    pg.whole(newer_dump)
+    after = pg.rows(query, "postgres")
+    assert [(row[0], row[1], row[2], row[4], row[5]) for row in after] == [(row[0], row[1], row[2], row[4], row[5]) for row in before]
+    assert sorted(after[0][3].strip("{}").split(",")) == sorted(before[0][3].strip("{}").split(","))
+    session.close()
