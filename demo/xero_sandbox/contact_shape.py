@@ -44,7 +44,7 @@ def listed(contact: Contact, *, paged: bool) -> dict[str, Any]:
     row = _head(contact)
     if paged and contact.merged_to is not None:
         row["MergedToContactID"] = contact.merged_to
-    row["Addresses"] = sorted(contact.addresses, key=lambda address: address["AddressType"])
+    row["Addresses"] = contact.addresses
     row["Phones"] = sorted(contact.phones, key=lambda phone: phone["PhoneType"])
     row["UpdatedDateUTC"] = json_date_utc(contact.updated)
     row |= {"ContactGroups": [], "IsSupplier": False, "IsCustomer": False}

@@ -29,7 +29,7 @@ def add_contacts(organisation: Organisation, rows: Sequence[Mapping[str, Any]], 
             raise SeedError(f"There is an active contact {clash.name!r} already")
         contact = Contact(
             str(row.get("id") or new_id()).lower(), status, fields, now_ms,
-            [{"AddressType": kind} for kind in ("STREET", "POBOX")], [{"PhoneType": kind} for kind in ("DEFAULT", "DDI", "FAX", "MOBILE")],
+            [{"AddressType": kind} for kind in ("POBOX", "STREET")], [{"PhoneType": kind} for kind in ("DEFAULT", "DDI", "FAX", "MOBILE")],
             merged_to=row.get("merged_to"),
         )
         organisation.put(contact)
