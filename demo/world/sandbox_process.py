@@ -69,7 +69,8 @@ class Sandbox:
             "--ready-file": self.folder / "ready.json",
         }
         argv = [sys.executable, "-m", "xero_sandbox", *(str(part) for option in options.items() for part in option)]
-        environment = {**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent), "XERO_SANDBOX_CLIENT_SECRET": self.client_secret}
+        packages = [str(Path(__file__).resolve().parent.parent), os.environ.get("PYTHONPATH")]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, packages)), "XERO_SANDBOX_CLIENT_SECRET": self.client_secret}
         with (self.folder / "sandbox.log").open("ab") as log:
             server = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd=self.folder, env=environment)
         process = Process.of(server.pid)
