@@ -43,6 +43,9 @@ class Call:
     replied: float = 0.0
     told: bool = False
     """Whether its reply carried the remaining calls, so that it was certainly counted."""
+    own: int = 0
+    """Calls of ours, this one included, that may have counted when it was sent."""
+    number: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -94,6 +97,8 @@ class Accounting:
         self._confirming = False
         self._search_ends: float | None = None
         self._last_sent = now
+        self._last_expiry = -FOREVER
+        self._sent = 0
         self._expected: int | None = None
         self._pauses = 0
         self._day_seen = -FOREVER
@@ -119,15 +124,18 @@ class Accounting:
             return FOREVER
         self._prune(now)
         self._turn_by_clock(now)
-        available = self._available()
-        if available > 0:
-            return max(self._hold(now, available), 0.0)
-        return self._next_event(now)
+        available = self._available(now)
+        if available <= 0:
+            return self._next_event(now)
+        known = any(not evidence.past for evidence in self._evidence)
+        return max(self._hold(now, available), 0.0) if known else 0.0
 
     def sent(self, now: float) -> Call:
         """Note that a call goes out."""
-        call = Call(now)
+        self._prune(now)
         self.in_flight += 1
+        self._sent += 1
+        call = Call(now, own=len(self._calls) + self.in_flight, number=self._sent)
         self._last_sent = now
         if self._expected is not None:
             self._expected = max(self._expected - 1, 0)
@@ -165,28 +173,26 @@ class Accounting:
         if self._search_ends is None:
             self._search_ends = call.replied + WINDOW
         older = [evidence for evidence in self._evidence if evidence.replied <= call.sent]
-        confirming = self._confirming and any(evidence.past for evidence in older)
         beside = [evidence for evidence in self._evidence if evidence.replied > call.sent]
         fresh = Evidence(call.sent, call.replied, remaining, remaining)
-        if older and remaining >= min(evidence.raw for evidence in older):
-            if self._trust and remaining > self._rolling_best(call):
-                self._turned(max(evidence.sent for evidence in older), call.replied)
-                # what was counted before the turn says nothing about the window after it
-                beside = [evidence for evidence in beside if not evidence.past and evidence.raw >= remaining - 2 * IN_FLIGHT]
-        elif confirming:
-            self._distrust()
-        if confirming:
+        across = self._turn is not None and call.sent < self._turn[1]
+        grown = bool(older) and remaining >= min(evidence.raw for evidence in older)
+        if grown and self._trust and remaining > self._rolling_best(call):
             self._confirming = False
-        current = [evidence for evidence in beside if not evidence.past]
-        lowest = min((evidence.raw for evidence in current), default=0)
-        if self._turn is not None and call.sent < self._turn[1] and remaining < lowest - 2 * IN_FLIGHT:
-            # sent before the turn and counted before it: not of this window
-            self._turn = (max(self._turn[0], call.sent), self._turn[1])
-        else:
-            beside.append(fresh)
-        self._evidence = beside
-        own = len(self._calls) + self.in_flight
-        if remaining < self._server_limit() - own:
+            self._turned(max(evidence.sent for evidence in older), call.replied)
+            # what was counted before the turn says nothing about the window after it
+            beside = [evidence for evidence in beside if not evidence.past and evidence.raw >= remaining - 2 * IN_FLIGHT]
+        elif across and self._turn is not None:
+            # sent before the turn, so perhaps counted before it
+            lowest = min((evidence.raw for evidence in beside if not evidence.past), default=0)
+            if any(evidence.past and remaining < evidence.raw for evidence in self._evidence) or remaining < lowest - 2 * IN_FLIGHT:
+                fresh.past = True
+                self._turn = (max(self._turn[0], call.sent), self._turn[1])
+        elif self._confirming and any(evidence.past for evidence in older):
+            self._confirming = False
+            self._distrust()
+        self._evidence = [*beside, fresh]
+        if remaining < self._server_limit() - (call.own + self._sent - call.number):
             self._others_until = call.replied + WINDOW
 
     def _rolling_best(self, call: Call) -> int:
@@ -251,17 +257,20 @@ class Accounting:
 
     # what may go
 
-    def _available(self) -> int:
+    def _available(self, now: float) -> int:
         """Return how many calls may go at once by the safe rule and by what the replies tell."""
         safe = self.limit - len(self._calls) - self.in_flight
-        left = [evidence.left for evidence in self._evidence if not evidence.past]
-        if not left:
+        current = [evidence for evidence in self._evidence if not evidence.past]
+        if not current:
             # one call first, to be told how many are left
             return min(safe, 1 - self.in_flight) if self._headers_seen else safe
-        told = min(left) - self.in_flight
+        told = min(evidence.left for evidence in current) - self.in_flight
         if self._turn is not None and self._server_limit() == self.limit:
             # in a window whose turn is known the replies count exactly; the safe rule would count calls around the turn twice
             return told
+        if told <= 0 < safe and not self.in_flight and now >= self._others_until and self._last_expiry >= min(evidence.sent for evidence in current):
+            # replies crossed while calls of ours left a rolling window, so the lowest is not the newest: one call to see
+            return 1
         return min(safe, told)
 
     def _hold(self, now: float, available: int) -> float:
@@ -301,6 +310,7 @@ class Accounting:
         gone = now - WINDOW - EDGE
         while self._calls and self._calls[0].replied <= gone:
             call = self._calls.popleft()
+            self._last_expiry = now
             if now >= self._others_until and self._turn is None:
                 for evidence in self._evidence:
                     if call.sent + WINDOW > evidence.replied:

@@ -65,10 +65,10 @@ class Xero:
         """Return every project."""
         return self._projects(None)
 
-    def contacts_by_number(self, numbers: Collection[str]) -> dict[str, Contact]:
-        """Return those of ``numbers`` that are taken, with their contacts; reads the whole list, so that "not there" is certain."""
+    def contacts_by_number(self, numbers: Collection[str]) -> list[Contact]:
+        """Return the contacts that carry one of ``numbers`` now; reads the whole list, so that "not there" is certain."""
         wanted = set(numbers)
-        return {contact.number: contact for contact in self.list_contacts() if contact.number in wanted and contact.number is not None}
+        return [contact for contact in self.list_contacts() if contact.number in wanted]
 
     def projects_of(self, contact_id: str) -> list[Project]:
         """Return every project of one contact."""

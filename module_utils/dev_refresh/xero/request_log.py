@@ -76,9 +76,9 @@ class RequestLog:
             day_remaining=day_remaining,
         )
 
-    def row(self, entity: str, key: str, outcome: str, *, xero_id: str | None = None, reason: str | None = None) -> None:
-        """Note what became of one row."""
-        self.write("row", entity=entity, key=key, outcome=outcome, xero_id=xero_id, reason=reason)
+    def outcome(self, entity: str, key: str, action: str, **more: Any) -> None:
+        """Note what was done with one row, and where it matters the Xero id and the reason."""
+        self.write("outcome", entity=entity, key=key, action=action, **more)
 
     def write(self, kind: str, **fields: Any) -> None:
         """Append one line; None is left out."""
