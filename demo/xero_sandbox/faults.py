@@ -59,6 +59,7 @@ class Fault:
     tenant_id: str | None = None
     skip: int = 0
     times: int | None = 1  # None: always
+    every: int = 1  # of the requests after those skipped, only each so-maniest
     applied: bool | None = None
     seconds: float = 30.0
     retry_after: int | None = None
@@ -76,6 +77,8 @@ class Fault:
         if set(data) - orderable:
             raise FaultError(f"A fault has no {', '.join(sorted(set(data) - orderable))}; it has {', '.join(sorted(orderable))}")
         fault = cls(**data)
+        if fault.every < 1:
+            raise FaultError("`every` must be at least 1")
         try:
             for pattern in (fault.path, fault.query):
                 re.compile(pattern or "")
@@ -124,7 +127,7 @@ class Faults:
             if (fault.times is not None and fault.done >= fault.times) or not fault.fits(method, path, query, tenant_id):
                 continue
             fault.met += 1
-            if met is None and fault.met > fault.skip:
+            if met is None and fault.met > fault.skip and (fault.met - fault.skip - 1) % fault.every == 0:
                 fault.done += 1
                 met = fault
         return met

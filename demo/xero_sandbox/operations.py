@@ -6,6 +6,7 @@ import re
 import urllib.parse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -140,11 +141,19 @@ def _list_contacts(call: Call) -> Reply:
     since = call.request.headers.get("if-modified-since")
     modified: int | None = None
     if since:
-        try:
-            modified = int(parsedate_to_datetime(since).timestamp() * 1000)
-        except ValueError:
-            modified = None
+        modified = _moment_ms(since)
     return contacts.list_contacts(call.context, call.request.single, modified_since_ms=modified)
+
+
+def _moment_ms(text: str) -> int | None:
+    """Return a header's moment, in the form of HTTP or of ISO 8601 (which the SDK sends); None if it is neither."""
+    for read in (datetime.fromisoformat, parsedate_to_datetime):
+        try:
+            moment = read(text)
+        except ValueError:
+            continue
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+    return None
 
 
 def _op(method: str, pattern: str, handler: Handler, *scopes: str, area: str) -> Operation:

@@ -15,6 +15,7 @@ STATES = (INPROGRESS, CLOSED)
 CHARGE_TYPES = ("TIME", "FIXED", "NON_CHARGEABLE")
 PAGE_SIZE, PAGE_SIZE_MAX = 50, 500
 TASK_NAME_MAX = 100
+AMOUNT_MAX = 10**15
 DECIMALS = re.compile(r"\.(\d{1,6})\d*")
 
 
@@ -116,9 +117,9 @@ def refusals(
             errors["model.ContactId"] = ["The Contact is not active"]
     try:
         amount = _amount(sent)
-        if amount is not None and not 0 < amount < 10**15:
+        if amount is not None and not 0 < amount < AMOUNT_MAX:
             errors["model.EstimateAmount"] = ["The EstimateAmount must be greater than 0"]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         errors["model.EstimateAmount"] = ["The EstimateAmount is not a number"]
     try:
         utc_text(sent.get("deadlineutc"))
@@ -219,7 +220,7 @@ def task_refusals(organisation: Organisation, sent: Mapping[str, Any]) -> dict[s
         errors["model.ChargeType"] = ["The ChargeType must be TIME, FIXED or NON_CHARGEABLE"]
     rate = members(sent.get("rate"))
     value = rate.get("value")
-    if isinstance(value, bool) or not isinstance(value, int | float) or value < 0:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < AMOUNT_MAX:
         errors["model.Rate"] = ["The Rate must have a value that is not negative"]
     elif rate.get("currency", organisation.currency) != organisation.currency:
         errors["model.Rate"] = [f"The currency must be {organisation.currency}"]
@@ -279,7 +280,7 @@ def _page(query: Mapping[str, list[str]], errors: dict[str, list[str]]) -> tuple
         if name not in query:
             continue
         text = query[name][0]
-        if not text.isdecimal() or int(text) < 1 or (longest is not None and int(text) > longest):
+        if not text.isdecimal() or len(text) > 9 or int(text) < 1 or (longest is not None and int(text) > longest):
             errors[name] = [f"The {name} must be a number " + ("greater than 0" if longest is None else f"between 1 and {longest}")]
         else:
             values[name] = int(text)

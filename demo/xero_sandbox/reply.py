@@ -27,7 +27,10 @@ class Reply:
             return self.text.encode()
         if self.data is None:
             return b""
-        return json.dumps(self.data, ensure_ascii=False, separators=(",", ":")).encode()
+        try:
+            return json.dumps(self.data, ensure_ascii=False, separators=(",", ":")).encode()
+        except UnicodeEncodeError:  # half a surrogate pair, which JSON can carry and UTF-8 cannot
+            return json.dumps(self.data, separators=(",", ":")).encode()
 
 
 def envelope(name: str, rows: list[dict[str, Any]], now_ms: int, *, provider: str, pagination: dict[str, int] | None = None) -> dict[str, Any]:

@@ -23,6 +23,17 @@ class SandboxError(Exception):
     """The sandbox did not start, or refused an admin request."""
 
 
+def busiest(requests: Sequence[Mapping[str, Any]], seconds: float = 60.0) -> int:
+    """Return the largest number of requests of a journal that were counted within any ``seconds``: what a rolling limit would have seen."""
+    times = sorted(row["counted"] for row in requests if row["counted"] is not None)
+    first = most = 0
+    for last, time in enumerate(times):
+        while times[first] <= time - seconds:
+            first += 1
+        most = max(most, last - first + 1)
+    return most
+
+
 class SandboxServer:
     """A running sandbox; use it in a ``with`` statement, or call ``start`` and ``stop``.
 

@@ -111,9 +111,12 @@ class World:
 
     def load(self, path: Path) -> None:
         """Take over a file that ``save`` wrote."""
-        data = json.loads(path.read_text())
-        if data.get("format") != FORMAT:
-            raise ValueError(f"{path} is not a state file of this sandbox")
+        try:
+            data = json.loads(path.read_text())
+        except ValueError:
+            data = None
+        if not isinstance(data, dict) or data.get("format") != FORMAT:
+            raise ValueError(f"{path} is not a state file of this sandbox. Remove it to start afresh.")
         self.settings.change(data["settings"])
         self.clock.offset = data["clock_offset"]
         self.tokens.load(data["tokens"])
