@@ -84,12 +84,12 @@ def run_command(command: Command, *, target: Target | None = None) -> dict[str, 
         "stdout_lines": done.stdout.splitlines(),
         "stderr_lines": done.stderr.splitlines(),
         "seconds": round(done.seconds, 3),
-        "pending": None if command.pending_rc is None else done.returncode == command.pending_rc,
+        "pending": None,
     }
     accepted = command.ok_rc if command.pending_rc is None else [0, command.pending_rc]
     if done.timed_out or done.returncode not in accepted:
         raise RefreshError(_explain(command, done), details=result)
-    return result
+    return result if command.pending_rc is None else {**result, "pending": done.returncode == command.pending_rc}
 
 
 def _note_migrating(target: Target) -> None:

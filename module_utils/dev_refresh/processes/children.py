@@ -39,9 +39,9 @@ while read -r act group; do
     -) groups="${groups%% $group *} ${groups#* $group }" ;;
   esac
 done
-for group in $groups; do kill -TERM -- "-$group"; done 2>/dev/null
+for group in $groups; do kill -s TERM -- "-$group"; done 2>/dev/null
 [ "$groups" = ' ' ] || sleep 0.5
-for group in $groups; do kill -KILL -- "-$group"; done 2>/dev/null
+for group in $groups; do kill -s KILL -- "-$group"; done 2>/dev/null
 """
 
 
@@ -260,16 +260,11 @@ def kill_group(process: subprocess.Popen[bytes], seconds: float = TERM_SECONDS) 
         process.wait(TERM_SECONDS)
 
 
-def kill_all_groups(seconds: float = 0.3) -> None:
-    """End all children that run, and their groups; for a process that is about to end itself."""
-    groups = _groups.pids()
-    for group in groups:
-        _signal(group, signal.SIGTERM)
-    until = time.monotonic() + seconds
-    while time.monotonic() < until and any(_alive(group) for group in groups):
-        time.sleep(0.01)
-    for group in groups:
-        _signal(group, signal.SIGKILL)
+def kill_groups_unless_guarded() -> None:
+    """End all children and their groups at once, for a process that is about to end itself; nothing to do if the guardian will do it gently."""
+    if not _groups.guarded:
+        for group in _groups.pids():
+            _signal(group, signal.SIGKILL)
 
 
 def clean_environment(environment: Mapping[str, str], **more: str) -> dict[str, str]:
@@ -301,6 +296,11 @@ class _Groups:
         with self._lock:
             self._running.discard(process.pid)
             self._tell(f"- {process.pid}\n")
+
+    @property
+    def guarded(self) -> bool:
+        """Tell whether the guardian was there the last time we told it something."""
+        return self._guardian is not None
 
     def pids(self) -> list[int]:
         """Return the groups that run; works without the lock, which a thread that was stopped may hold."""

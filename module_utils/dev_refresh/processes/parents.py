@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .children import kill_all_groups
+from .children import kill_groups_unless_guarded
 
 EXIT_CODE = 70
 POLL_SECONDS = 0.2
@@ -83,7 +83,8 @@ class ParentWatch:
             if self._on_death is not None:
                 self._on_death()
         with contextlib.suppress(BaseException):
-            kill_all_groups()
+            kill_groups_unless_guarded()
+        # at once: the main thread must not take the end of a child for a failure, and begin to clean up
         os._exit(EXIT_CODE)
 
 
