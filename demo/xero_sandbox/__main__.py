@@ -13,6 +13,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import uvicorn
@@ -29,6 +30,19 @@ PARENT_POLL_SECONDS = 0.3
 
 class StartError(Exception):
     """The sandbox cannot be started as asked."""
+
+
+class SandboxUvicorn(uvicorn.Server):
+    """A server that tells the world when it is to end."""
+
+    def __init__(self, config: uvicorn.Config, world: World) -> None:
+        super().__init__(config)
+        self.world = world
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """End the server, and calls that hang."""
+        self.world.stopping = True
+        super().handle_exit(sig, frame)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -116,7 +130,7 @@ async def serve(options: argparse.Namespace, world: World, listener: socket.sock
         make_app(world, options.state_file), http=DroppableProtocol, ws="none", lifespan="on", log_level="warning", access_log=False, server_header=False,
         proxy_headers=False, timeout_graceful_shutdown=2, timeout_keep_alive=75, backlog=256,
     )
-    server = uvicorn.Server(config)
+    server = SandboxUvicorn(config, world)
     running = asyncio.create_task(server.serve([listener]))
     while not server.started and not running.done():
         await asyncio.sleep(0.01)
@@ -167,6 +181,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the sandbox."""
     options = parser().parse_args(arguments)
     try:
+        if options.ready_file:
+            options.ready_file.unlink(missing_ok=True)  # that of an earlier run must not be taken for ours
         listener = listen(options.host, options.port)
         world = make_world(options)
     except (StartError, SettingError, OSError, ValueError, TypeError, KeyError) as error:

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -17,6 +18,7 @@ from .tokens import AccessToken
 from .world import World
 
 BODY_MAX = 3_500_000
+COMPRESSED_MIN = 1000
 NO_PROJECTS = "Invalid authorization credentials or organisation hasn't been provisioned in Xero Projects"
 
 
@@ -54,7 +56,7 @@ class Service:
                 await _drop(scope, receive)
             else:
                 entry.status = reply.status
-                await _send(reply, scope, receive, send, cut=fault is not None and fault.kind == "cut_short")
+                await _send(reply, request, scope, receive, send, cut=fault is not None and fault.kind == "cut_short")
         finally:
             journal.finish(entry)
 
@@ -143,7 +145,7 @@ class Service:
         if fault.kind == "drop_after":
             return None
         if fault.kind == "hang":
-            await asyncio.sleep(fault.seconds)
+            await self._hang(fault.seconds)
         return instead(fault) or spoiled(fault, kept)
 
     async def _work(self, call: Call, operation: Operation, fault: Fault | None, *, entry: Entry | None = None, keep: Any = None) -> Reply | None:
@@ -163,12 +165,18 @@ class Service:
         if keep and outcome is not None and (replaced is None or replaced.status >= 500):
             keep(outcome)
         if fault.kind == "hang":
-            await asyncio.sleep(fault.seconds)
+            await self._hang(fault.seconds)
         if fault.kind == "row_appears" and call.organisation is not None:
             self.world.somebody_adds(call.organisation)
         if outcome is None or fault.kind == "drop_after":
             return None
         return outcome if replaced is not None else spoiled(fault, outcome)
+
+    async def _hang(self, seconds: float) -> None:
+        """Let time pass, but do not keep the sandbox from ending."""
+        end = asyncio.get_running_loop().time() + seconds
+        while not self.world.stopping and (left := end - asyncio.get_running_loop().time()) > 0:
+            await asyncio.sleep(min(left, 0.1))
 
     def _handle(self, call: Call, operation: Operation, entry: Entry | None) -> Reply:
         data, refusal = read_json(operation, call.request.body)
@@ -227,9 +235,12 @@ async def _body(receive: Receive) -> bytes:
             return b"".join(parts)
 
 
-async def _send(reply: Reply, scope: Scope, receive: Receive, send: Send, *, cut: bool) -> None:
+async def _send(reply: Reply, request: Request, scope: Scope, receive: Receive, send: Send, *, cut: bool) -> None:
     body = reply.body()
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in reply.headers.items()]
+    if len(body) >= COMPRESSED_MIN and "gzip" in request.headers.get("accept-encoding", ""):
+        body = gzip.compress(body, 1)
+        headers.append((b"content-encoding", b"gzip"))
     if reply.content_type:
         headers.append((b"content-type", reply.content_type.encode()))
     if reply.status != 204:

@@ -33,6 +33,7 @@ class World:
         self.journal = Journal()
         self.faults = Faults()
         self.changes = 0
+        self.stopping = False
         self.state_file: Path | None = None
 
     def touch(self) -> None:

@@ -1,16 +1,18 @@
 """The sandbox over HTTP: who may call, limits, keys, admin."""
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 import time
 import urllib.parse
+import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from xero_sandbox.testing import SandboxError, SandboxServer
+from xero_sandbox.testing import SandboxError, SandboxServer, busiest
 
 DEMO = Path(__file__).resolve().parents[3] / "demo"
 
@@ -232,6 +234,65 @@ def test_the_sandbox_ends_with_its_parent():
     while stat.exists() and ") Z" not in stat.read_text() and time.monotonic() < end:
         time.sleep(0.05)
     assert not stat.exists() or ") Z" in stat.read_text()
+
+
+def test_the_ready_file_tells_how_to_reach_it(tmp_path):
+    ready = tmp_path / "ready.json"
+    ready.write_text("that of an earlier run")
+    command = [sys.executable, "-m", "xero_sandbox", "--port", "0", "--ready-file", str(ready), "--organisation", "Real Ltd", "--not-demo"]
+    process = subprocess.Popen(command, cwd=DEMO)
+    try:
+        end = time.monotonic() + 20
+        while (not ready.exists() or "url" not in ready.read_text()) and time.monotonic() < end:
+            time.sleep(0.05)
+        facts = json.loads(ready.read_text())
+        assert facts["pid"] == process.pid
+        assert ready.stat().st_mode & 0o777 == 0o600
+        with urllib.request.urlopen(facts["url"] + "/sandbox/") as reply:  # noqa: S310
+            about = json.loads(reply.read())
+        assert about["organisations"] == [{"name": "Real Ltd", "tenant_id": facts["tenant_id"], "is_demo_company": False}]
+    finally:
+        process.terminate()
+        assert process.wait(10) == 0
+
+
+def test_a_wrong_state_file_is_named(tmp_path):
+    state = tmp_path / "state.json"
+    state.write_text("{")
+    done = subprocess.run([sys.executable, "-m", "xero_sandbox", "--port", "0", "--state-file", str(state)], cwd=DEMO, capture_output=True, text=True,
+                          timeout=20, check=False)
+    assert done.returncode == 2
+    assert f"{state} is not a state file" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_replies_are_compressed_if_asked(server, api):
+    server.seed([{"name": f"N{number}"} for number in range(20)])
+    path = "/api.xro/2.0/Contacts?page=1"
+    plain = server.request("GET", path, headers=api.headers)[2]
+    _, headers, body = server.request("GET", path, headers={**api.headers, "Accept-Encoding": "gzip"})
+    assert headers["content-encoding"] == "gzip"
+    assert json.loads(gzip.decompress(body))["Contacts"] == json.loads(plain)["Contacts"]
+
+
+def test_contacts_modified_since(server, api):
+    api.create_contact("A")
+    for since, count in (("Sat, 01 Jan 2000 00:00:00 GMT", 1), ("2000-01-01T00:00:00", 1), ("2100-01-01T00:00:00+00:00", 0), ("nonsense", 1)):
+        assert len(api("GET", "/Contacts?page=1", If_Modified_Since=since)[2]["Contacts"]) == count
+
+
+@pytest.mark.parametrize("mode", ["fixed", "rolling"])
+def test_a_busy_client_never_gets_more_than_the_limit(server, api, mode):
+    server.set(calls_per_minute=10, minute_seconds=1.0, minute_mode=mode)
+    server.clear_journal()
+    try:
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(lambda _: api("GET", "/Organisation"), range(150)))
+        allowed = [row for row in server.journal() if row["status"] == 200]
+        assert allowed
+        assert busiest(allowed, 0.99) <= (10 if mode == "rolling" else 20)
+    finally:
+        server.set(calls_per_minute=6000, minute_seconds=60.0, minute_mode="fixed")
 
 
 def test_it_is_fast_enough(server, api):

@@ -20,7 +20,13 @@ def test_a_fault_meets_the_request_meant():
     assert faults.rows()[0]["done"] == 2
 
 
-@pytest.mark.parametrize("data", [{}, {"kind": "nonsense"}, {"kind": "hang", "nonsense": 1}, {"kind": "hang", "path": "("}])
+def test_a_fault_can_meet_each_nth_request():
+    faults = Faults()
+    faults.add({"kind": "drop_after", "skip": 1, "every": 3, "times": None})
+    assert [faults.take("GET", "/", "", None) is not None for _ in range(8)] == [False, True, False, False, True, False, False, True]
+
+
+@pytest.mark.parametrize("data", [{"kind": "hang", "every": 0}, {}, {"kind": "nonsense"}, {"kind": "hang", "nonsense": 1}, {"kind": "hang", "path": "("}])
 def test_a_wrong_order_is_refused(data):
     with pytest.raises(FaultError):
         Fault.order(data)
