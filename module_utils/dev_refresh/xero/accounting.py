@@ -157,6 +157,11 @@ class Accounting:
             self._pauses = 0
             self._told(call, limits.minute_remaining)
 
+    def unsent(self) -> None:
+        """Note that a call did not leave the host after all."""
+        self.in_flight -= 1
+        self.resent()
+
     def resent(self) -> None:
         """Note that a call goes again, which nobody expected."""
         if self._expected is not None:

@@ -100,6 +100,12 @@ class Budget:
                 if holding:
                     self._unhold(self._clock.now())
 
+    def unused(self) -> None:
+        """Give back what ``acquire`` gave: no request left the host."""
+        with self._changed:
+            self._accounting.unsent()
+            self._changed.notify_all()
+
     def release(self, call: Call, limits: Limits, *, write: bool = False) -> None:
         """Note the reply to ``call`` (or its end without one) and let others go on."""
         with self._changed:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Sequence
 from types import TracebackType
 
-from ..seeding.records import Contact, CreateReply, NewContact, NewProject, Project
+from ..seeding.records import ACTIVE, Contact, CreateReply, NewContact, NewProject, Project
 from . import contacts, projects
 from .budget import ApiStats, Budget
 from .clock import Clock, SystemClock
 from .errors import NotConnected, XeroError
 from .options import API_URL, IDENTITY_URL
-from .organisation import OrganisationFacts, choose, read_connections, read_organisation
+from .organisation import Connection, OrganisationFacts, choose, read_connections, read_organisation
 from .request_log import RequestLog
 from .tokens import Credentials
 from .transport import Transport
@@ -43,6 +43,7 @@ class Xero:
         budget = Budget(calls_per_minute, daily_reserve=daily_reserve, recent=recent, clock=clock, on_wait=on_wait)
         self._transport = Transport(credentials=credentials, api_url=api_url, identity_url=identity_url, budget=budget, log=log, clock=clock)
         self._wanted = tenant_id
+        self.connections: tuple[Connection, ...] = ()
         self._facts: OrganisationFacts | None = None
 
     def __enter__(self) -> Xero:
@@ -53,8 +54,8 @@ class Xero:
 
     def connect(self) -> OrganisationFacts:
         """Get a token, choose the organisation and read what it is; two calls."""
-        connections = read_connections(self._transport)
-        self._facts = read_organisation(self._transport, choose(connections, self._wanted), connections)
+        self.connections = read_connections(self._transport)
+        self._facts = read_organisation(self._transport, choose(self.connections, self._wanted), self.connections)
         return self._facts
 
     def list_contacts(self) -> list[Contact]:
@@ -65,10 +66,14 @@ class Xero:
         """Return every project."""
         return self._projects(None)
 
-    def contacts_by_number(self, numbers: Collection[str]) -> list[Contact]:
-        """Return the contacts that carry one of ``numbers`` now; reads the whole list, so that "not there" is certain."""
+    def contacts_by_number(self, numbers: Collection[str]) -> dict[str, Contact]:
+        """Return those of ``numbers`` that are taken now, with the contact that has each, an active one before an archived one.
+
+        Reads the whole list: a search would leave it open whether a number that is not found is free.
+        """
         wanted = set(numbers)
-        return [contact for contact in self.list_contacts() if contact.number in wanted]
+        found = sorted((contact for contact in self.list_contacts() if contact.number in wanted), key=lambda contact: contact.status == ACTIVE)
+        return {contact.number: contact for contact in found if contact.number is not None}
 
     def projects_of(self, contact_id: str) -> list[Project]:
         """Return every project of one contact."""
@@ -92,6 +97,11 @@ class Xero:
     def stop(self) -> None:
         """Let no further call begin; threads that wait for one get Stopped."""
         self._transport.stop()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The scopes of the token, empty if Xero did not tell them."""
+        return self._transport.tokens.scopes
 
     @property
     def stats(self) -> ApiStats:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Finding, RefreshError
+from ..seeding import ports
 
 
 class XeroError(RefreshError):
@@ -45,7 +46,7 @@ class Stopped(XeroError):
     """The run is ending; no further call is made."""
 
 
-class OutcomeUnknown(XeroError):
+class OutcomeUnknown(XeroError, ports.OutcomeUnknown):
     """A write may or may not have been carried out: look before sending it again.
 
     ``raise_attempt`` says that Xero would replay its answer to the same idempotency key (a 5xx is stored too), so the next
@@ -57,7 +58,7 @@ class OutcomeUnknown(XeroError):
         self.raise_attempt = raise_attempt
 
 
-class DayLimitReached(XeroError):
+class DayLimitReached(XeroError, ports.DayLimitReached):
     """The day's quota is used up, or down to the reserve; ``resume_after`` is ISO 8601 in UTC."""
 
     def __init__(self, what: str, *, resume_after: str) -> None:

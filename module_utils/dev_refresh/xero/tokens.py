@@ -164,12 +164,12 @@ def describe_transport_error(error: BaseException) -> str:
     import urllib3
 
     reason = error.reason if isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason else error
-    if isinstance(reason, urllib3.exceptions.ConnectTimeoutError):
-        return "no connection within the time allowed"
     if isinstance(reason, urllib3.exceptions.NameResolutionError):
         return "the host's name is unknown"
     if isinstance(reason, urllib3.exceptions.NewConnectionError):
         return "the connection was refused"
+    if isinstance(reason, urllib3.exceptions.ConnectTimeoutError):
+        return "no connection within the time allowed"
     if isinstance(reason, (urllib3.exceptions.ReadTimeoutError, TimeoutError)):
         return "no reply within the time allowed"
     if isinstance(reason, urllib3.exceptions.SSLError):

@@ -181,7 +181,10 @@ class Transport:
                 if isinstance(outcome, Reply):
                     limits = read_limits(outcome)
             finally:
-                self.budget.release(call, limits, write=method != "GET" and outcome is not None)
+                if outcome is None or (isinstance(outcome, Failure) and not outcome.sent):
+                    self.budget.unused()
+                else:
+                    self.budget.release(call, limits, write=method != "GET")
             self._note(method, path, outcome, self._clock.now() - started, attempt=attempt, key=key, page=page, limits=limits)
             if isinstance(outcome, Reply):
                 if outcome.status == 429:
