@@ -3,7 +3,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import Finding, GuardError, RefreshError
 from ..mapping import EntityMapping
 from ..seeding.keys import key_order
-from ..seeding.records import ClientRow, JobRow
+from ..seeding.records import Change, ClientRow, JobRow, Stored
 from .mapped_tables import Table, column_of, describe, emptied, identifier, operators_sql, server_says, without_missing_defaults
 
 if TYPE_CHECKING:
@@ -19,23 +18,6 @@ if TYPE_CHECKING:
     from psycopg2.sql import Composable
 
 CHANGED_MEANWHILE = "the row changed while it was being seeded and keeps its value"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """A row's Xero id as it was read, and as it is to be."""
-
-    key: str
-    old: str | None
-    new: str
-
-
-@dataclass(slots=True)
-class Stored:
-    """Keys of the rows that now hold their new id, and why the others do not."""
-
-    done: set[str] = field(default_factory=set)
-    refused: dict[str, str] = field(default_factory=dict)
 
 
 @contextmanager

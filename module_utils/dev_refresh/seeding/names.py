@@ -49,6 +49,12 @@ def compared(text: str | None) -> str:
     return unicodedata.normalize("NFC", plain.casefold())
 
 
+def clash_form(name: str) -> str:
+    """Return what two contacts may not have in common, if Xero is as strict as it may be: the compared form without any mark at all."""
+    plain = "".join(char for char in unicodedata.normalize("NFD", compared(name)) if not unicodedata.combining(char))
+    return " ".join(plain.casefold().split())
+
+
 def with_suffix(name: str, suffix: str, length: int = CONTACT_NAME_LENGTH) -> str:
     """Return the clean ``name`` with `` (suffix)``, its base cut so that both fit."""
     ending = f" ({clean(suffix, length - 4)})"

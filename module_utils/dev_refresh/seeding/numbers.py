@@ -2,8 +2,9 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from .keys import is_uuid
 from .names import clean
@@ -66,9 +67,14 @@ class NumberOwners:
 
     def free_number(self, key: str, held: set[str]) -> str:
         """Return the client's number, or where it is among ``held`` (case folded) the lowest free one with a suffix; it is then held."""
-        number, index = self.numbers[key], 0
-        while number.casefold() in held or (index and number.casefold() in self._taken):
-            index += 1
-            number = suffixed(self.numbers[key], index)
+        number = next(number for number in self.candidates(key) if number.casefold() not in held)
         held.add(number.casefold())
         return number
+
+    def candidates(self, key: str) -> Iterator[str]:
+        """Yield the numbers that the client may be written with, without end."""
+        yield self.numbers[key]
+        for index in itertools.count(1):
+            number = suffixed(self.numbers[key], index)
+            if number.casefold() not in self._taken:
+                yield number

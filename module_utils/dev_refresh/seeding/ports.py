@@ -1,10 +1,30 @@
 """What seeding needs from Xero and from the log, so that it can be tested without either."""
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
 
-from .records import Contact, CreateReply, NewContact, NewProject, Project
+from ..errors import Finding, RefreshError
+from .records import Change, ClientRow, Contact, CreateReply, JobRow, NewContact, NewProject, Project, Stored
+
+if TYPE_CHECKING:
+    from ..postgres.marker import Marker
+
+
+class OutcomeUnknown(RefreshError):  # noqa: N818 - the name says what happened
+    """A write may or may not have been carried out: look before sending it again.
+
+    ``raise_attempt`` says that the next try needs another attempt number, since Xero would answer the same key with the same failure.
+    """
+
+    finding: Finding
+    raise_attempt: bool
+
+
+class DayLimitReached(RefreshError):  # noqa: N818 - the name says what happened
+    """The day's quota is used up, or down to the reserve; ``resume_after`` is ISO 8601 in UTC."""
+
+    resume_after: str
 
 
 class Organisation(Protocol):
@@ -83,8 +103,8 @@ class XeroPort(Protocol):
     def list_projects(self) -> list[Project]:
         """Return all projects of both states; the list is complete."""
 
-    def contacts_by_number(self, numbers: Sequence[str]) -> list[Contact]:
-        """Return the contacts, archived included, that carry one of these ContactNumbers now."""
+    def contacts_by_number(self, numbers: Collection[str]) -> dict[str, Contact]:
+        """Return those of ``numbers`` that are taken now, with the contact that has each, archived included."""
 
     def projects_of(self, contact_id: str) -> list[Project]:
         """Return the projects of one contact, both states, as they are now."""
@@ -96,8 +116,43 @@ class XeroPort(Protocol):
         """Create one project; ``key_attempt`` goes into the idempotency key."""
 
 
+    def expect_calls(self, calls: int | None) -> None:
+        """Say how many calls are still to come, so that they can be spread best."""
+
+    def stop(self) -> None:
+        """Let no further call begin."""
+
+
 class OutcomeLog(Protocol):
     """The log of a run on the host."""
 
     def outcome(self, entity: str, key: str, action: str, **more: Any) -> None:
-        """Add one row's outcome: what was done with it, and where it matters the Xero id and the reason."""
+        """Add what was done with one row, and where it matters the Xero id and the reason."""
+
+
+class SeedStore(Protocol):
+    """The database as seeding sees it. Used by one thread only."""
+
+    def clients(self) -> list[ClientRow]:
+        """Return all clients."""
+
+    def jobs(self) -> list[JobRow]:
+        """Return all jobs."""
+
+    def marker(self) -> Marker | None:
+        """Return the marker."""
+
+    def original_ids(self, entity: str) -> dict[str, str]:
+        """Return the Xero ids that came with the dump, by key of the row."""
+
+    def begin(self, organisation: Organisation, stale: Mapping[str, Mapping[str, str]], *, working: bool) -> dict[str, set[str]]:
+        """Clear stale ids (by entity and key) and note the organisation, in one transaction; return the keys of the rows that were cleared.
+
+        ``working`` says that there is more to write.
+        """
+
+    def store(self, entity: str, changes: Sequence[Change], tenant_id: str) -> Stored:
+        """Store Xero ids where the rows are still as they were read; durable when it returns."""
+
+    def finish(self) -> None:
+        """Note that everything is seeded."""

@@ -1,7 +1,7 @@
 """The records that seeding works on: rows of the database, what is in the organisation, what is to be made there."""
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
 from typing import Literal
@@ -101,3 +101,20 @@ class JobRow:
     in_scope: bool = True
     order: int = 0
     unreadable: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """A row's Xero id as it was read, and as it is to be."""
+
+    key: str
+    old: str | None
+    new: str
+
+
+@dataclass(slots=True)
+class Stored:
+    """Keys of the rows that now hold their new id, and why the others do not."""
+
+    done: set[str] = field(default_factory=set)
+    refused: dict[str, str] = field(default_factory=dict)

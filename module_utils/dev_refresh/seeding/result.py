@@ -1,0 +1,139 @@
+"""The result of a seed: the module's return value, its one sentence, and the diff."""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from .entities import REGISTERED
+from .outcomes import Outcomes, Tally
+from .plan import Plan
+from .ports import ApiStats, Organisation
+
+LISTED = 50
+"""Failures and skips in the result, and lines of a diff for each entity; the log has all."""
+
+
+@dataclass(slots=True)
+class Summary:
+    """What is to be said of a seed at any moment of it."""
+
+    organisation: Organisation
+    outcomes: Outcomes
+    calls_needed: int = 0
+    """Writing calls of the plan and calls of the verification."""
+    calls_left: int | None = None
+    """Calls that the day's quota has for them; None: unknown."""
+    minutes: float = 0.0
+    marked: bool = False
+    note_tenant: bool = False
+    note_end: bool = False
+    former: str | None = None
+    """The organisation of the last seed, if it was another one."""
+    writes: int | None = None
+    """In check mode: the writing calls that a run would make."""
+    resume_after: str | None = None
+    told: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def short(self) -> bool:
+        """Tell whether the day's quota is too small."""
+        return self.calls_left is not None and self.calls_left < self.calls_needed
+
+
+def result_of(summary: Summary, plan: Plan, stats: ApiStats, check_mode: bool, reasons: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Return the module's result."""
+    outcomes = summary.outcomes
+    verifiable = summary.resume_after is None and not (check_mode and summary.short)
+    complete = not outcomes.remaining and verifiable
+    marks = summary.note_tenant or (summary.note_end and not outcomes.remaining and not outcomes.failures)
+    result: dict[str, Any] = {
+        "changed": outcomes.changed or marks,
+        "complete": complete,
+        "forecast": None if not check_mode else "estimate" if reasons else "exact",
+        "forecast_reasons": list(reasons),
+        "organisation": {
+            "tenant_id": summary.organisation.tenant_id,
+            "name": summary.organisation.name,
+            "is_demo_company": summary.organisation.is_demo_company,
+        },
+        **{entity.name: outcomes.tallies[entity.name].as_dict() for entity in REGISTERED},
+        "unclaimed": {"contacts": plan.contacts.unclaimed, "projects": plan.projects.unclaimed},
+        "failures": outcomes.failures[:LISTED],
+        "skips": outcomes.skips[:LISTED],
+        "left_out": dict(sorted(outcomes.left_out.items())),
+        "api": api_of(stats, summary.writes),
+        "seconds": round(seconds, 1),
+        "resume_after": summary.resume_after,
+    }
+    result["msg"] = sentence(result, summary, check_mode)
+    return result
+
+
+def api_of(stats: ApiStats, writes: int | None) -> dict[str, Any]:
+    """Return the figures of the calls; ``writes`` are the foreseen ones of check mode."""
+    return {
+        "calls": stats.calls,
+        "writes": stats.writes if writes is None else writes,
+        "retries": stats.retries,
+        "rate_limited": stats.rate_limited,
+        "seconds_waited": round(stats.seconds_waited, 1),
+        "minute_remaining": stats.minute_remaining,
+        "day_remaining": stats.day_remaining,
+        "per_minute": list(stats.per_minute),
+        "recent": list(stats.recent),
+    }
+
+
+def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
+    """Return what happened in one sentence."""
+    parts = [text for text in (_entity_words(entity.name, entity.row, summary.outcomes.tallies[entity.name]) for entity in REGISTERED) if text]
+    where = f'in the organisation "{summary.organisation.name}"'
+    verb = "A run would seed" if check_mode else "Seeded"
+    text = f"{verb} {where}: {'; '.join(parts)}" if parts else f"Every client and job is {where} already"
+    if summary.former:
+        text += f". The last seed was in another organisation, {summary.former}"
+    if check_mode and summary.outcomes.changed:
+        text += f". That takes about {summary.calls_needed} calls and {summary.minutes:.0f} minutes, verification included"
+    if result["failures"]:
+        failed = sum(tally.failed for tally in summary.outcomes.tallies.values())
+        first = result["failures"][0]
+        row = next(entity.row for entity in REGISTERED if entity.name == first["entity"])
+        what = f'{row} {first["key"]} "{first["name"]}"'
+        text += f". {failed} rows failed, the first one is {what}: {first['reason'].rstrip('.')}. Correct them; the next run tries them again"
+    if not result["complete"]:
+        remaining = summary.outcomes.remaining
+        why = f"{remaining} rows remain" if remaining else "nothing remains but the verification"
+        text += f". The day's calls are used up: {why}"
+        if summary.resume_after:
+            text += f"; run the same command again after {summary.resume_after}"
+    return text + "."
+
+
+def diff_of(summary: Summary) -> list[dict[str, str]]:
+    """Return the names of what changed, sorted, at most a page of them for each entity."""
+    title = f"{summary.organisation.name} ({summary.organisation.tenant_id})"
+    found = []
+    if summary.former:
+        found.append({"before_header": "organisation", "after_header": "organisation", "before": f"{summary.former}\n", "after": f"{title}\n"})
+    for entity in REGISTERED:
+        names = summary.outcomes.names[entity.name]
+        before = [f"stale id: {name}" for name in sorted(names["cleared"])]
+        after = [f"{what}: {name}" for what in ("linked", "created") for name in sorted(names[what])]
+        if before or after:
+            header = f"{entity.name} in {title}"
+            found.append({"before_header": header, "after_header": header, "before": _page(before), "after": _page(after)})
+    return found
+
+
+def _page(lines: Sequence[str]) -> str:
+    """Return the lines, cut to a page."""
+    shown = [*lines[:LISTED], f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else lines
+    return "".join(f"{line}\n" for line in shown)
+
+
+def _entity_words(name: str, row: str, tally: Tally) -> str:
+    """Return the words for one entity, or nothing where nothing was done."""
+    counts = {"created": tally.created, "linked": tally.linked, "stale ids cleared": tally.stale, "failed": tally.failed, "remaining": tally.remaining}
+    done = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    return f"{name} of {tally.total} {row}s: {done}" if done else ""

@@ -1,0 +1,230 @@
+"""One seed from its guard to its result. Check mode is the same path without the writer."""
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from ..errors import GuardError, RefreshError
+from ..mapping import Mapping as RowMapping
+from ..postgres.marker import Marker, fence_message
+from ..progress import ProgressWriter
+from .creation import Creation
+from .entities import CONTACTS, PROJECTS
+from .guard import GuardRules, organisation_findings, production_findings
+from .outcomes import Outcomes
+from .plan import Plan, make_plan, minutes_needed
+from .ports import Organisation, OutcomeLog, SeedStore, XeroPort
+from .records import Change, ClientRow, Contact, JobRow, Project
+from .result import Summary, diff_of, result_of
+from .workers import Workers
+
+CONNECTING_CALLS = 2
+"""Connections and organisation."""
+
+FIRST_PAUSE = 1.0
+LONGEST_PAUSE = 15.0
+
+
+@dataclass(frozen=True, slots=True)
+class SeedRequest:
+    """What is asked for."""
+
+    mapping: RowMapping
+    entities: Collection[str]
+    rules: GuardRules
+    check_mode: bool = False
+    restore_due: bool = False
+    """In check mode: the rows come from a dump that is still to be restored, and its marker is the dump's own."""
+    forecast_reasons: Sequence[str] = ()
+    run_id: str | None = None
+    calls_per_minute: int = 60
+    daily_reserve: int = 0
+
+
+@dataclass(slots=True)
+class SeedRun:
+    """One seed; ``sleep`` waits before a call is tried again."""
+
+    request: SeedRequest
+    xero: XeroPort
+    store: SeedStore
+    progress: ProgressWriter = field(default_factory=lambda: ProgressWriter(None))
+    log: OutcomeLog | None = None
+    sleep: Callable[[float], None] = time.sleep
+    warnings: list[str] = field(default_factory=list)
+
+    def run(self) -> dict[str, Any]:
+        """Seed, or in check mode say what a seed would do; return the module's result.
+
+        Raises GuardError before anything is written, RefreshError with the result so far in its details afterwards.
+        """
+        started = time.monotonic()
+        request = self.request
+        marker = self.store.marker()
+        message = fence_message(request.run_id, marker) if request.run_id and not request.restore_due else None
+        if message:
+            raise RefreshError(message)
+        organisation = self.xero.connect()
+        self._refuse(organisation_findings(organisation, self._judged(marker), request.rules))
+        contacts, projects, clients, jobs = self._read()
+        brought = self._ids_with_the_dump(marker, clients, jobs)
+        self._refuse(production_findings(organisation, self._judged(marker), brought, contacts, projects, request.rules))
+        plan = make_plan(clients, jobs, contacts, projects, mapping=request.mapping, entities=request.entities, tenant_id=organisation.tenant_id)
+        self.warnings += plan.warnings
+        summary = self._summary(organisation, marker, plan)
+        try:
+            if request.check_mode:
+                self._foresee(plan, summary)
+            else:
+                self._write(plan, projects, summary)
+        except RefreshError as error:
+            error.details = {**self._result(summary, plan, started), **error.details}
+            raise
+        result = self._result(summary, plan, started)
+        if summary.outcomes.failures:
+            raise RefreshError(result["msg"], details=result)
+        return result
+
+    def _judged(self, marker: Marker | None) -> Marker | None:
+        """Return the marker that the guard goes by; a database that is still to be restored will have one."""
+        if self.request.restore_due:
+            inherited = {"dump_marker": {"tenant_id": marker.tenant_id}} if marker is not None else {}
+            return Marker(run_id="", phase="sanitised", dump_sha256="", extra=inherited)
+        return marker
+
+    @staticmethod
+    def _refuse(findings: Sequence[Any]) -> None:
+        """Raise if the guard found anything."""
+        if findings:
+            raise GuardError(findings)
+
+    def _read(self) -> tuple[list[Contact], list[Project], list[ClientRow], list[JobRow]]:
+        """Return both lists, read at the same time, and the rows, read meanwhile."""
+        with_projects = "projects" in self.request.entities
+        workers = Workers(2)
+        try:
+            workers.start("contacts", self.xero.list_contacts)
+            if with_projects:
+                workers.start("projects", self.xero.list_projects)
+            self.progress.emit("read", 0, None, "the rows of the database and the lists of the organisation")
+            clients = self.store.clients()
+            jobs = self.store.jobs() if with_projects else []
+            lists: dict[str, Any] = {"projects": []}
+            while workers.busy:
+                for done in workers.wait():
+                    if done.error is not None:
+                        self.xero.stop()
+                        raise done.error
+                    lists[done.tag] = done.value
+        finally:
+            workers.close()
+        return lists["contacts"], lists["projects"], clients, jobs
+
+    def _ids_with_the_dump(self, marker: Marker | None, clients: Sequence[ClientRow], jobs: Sequence[JobRow]) -> set[str]:
+        """Return production's ids, as far as this database tells them."""
+        brought = {xero_id for entity in self.request.entities for xero_id in self.store.original_ids(entity).values()}
+        if marker is not None and marker.tenant_id is None:
+            # never seeded: what stands in the rows was there before us
+            brought |= {row.xero_id for row in clients if row.xero_id} | {row.xero_id for row in jobs if row.xero_id}
+        return brought
+
+    def _summary(self, organisation: Organisation, marker: Marker | None, plan: Plan) -> Summary:
+        """Return what is known before anything is written: the organisation, the need of calls, and whether they are there."""
+        stats = self.xero.stats
+        left = None if stats.day_remaining is None else max(0, stats.day_remaining - self.request.daily_reserve)
+        if left is not None and self.request.check_mode:
+            # the run reads again before it writes
+            left = max(0, left - CONNECTING_CALLS - CONTACTS.reading_calls(plan.contacts_there) - PROJECTS.reading_calls(plan.projects_there))
+        needed = plan.writes + plan.verification
+        marker = None if self.request.restore_due else marker
+        summary = Summary(organisation, Outcomes.of_plan(plan, self.log), calls_needed=needed, calls_left=left)
+        summary.minutes = minutes_needed(needed, per_minute=self.request.calls_per_minute, used=len(stats.recent))
+        summary.marked = self.request.restore_due or marker is not None
+        summary.note_tenant = summary.marked and (marker is None or marker.tenant_id != organisation.tenant_id)
+        summary.note_end = summary.marked and (marker is None or summary.note_tenant or marker.seeded_at is None)
+        if marker is not None and marker.tenant_id and marker.tenant_id != organisation.tenant_id:
+            summary.former = f'"{marker.tenant_name}" ({marker.tenant_id})'
+        if summary.short and plan.writes:
+            self.warnings.append(
+                f"The seed and its verification need {needed} calls and the day's quota has {left} left: contacts come first, then projects"
+                " in the order of xero_seed_mapping.projects.order_by."
+            )
+        self.progress.emit("plan", 0, None, f"{needed} calls to make, about {summary.minutes:.0f} min", calls=needed, minutes=round(summary.minutes, 1))
+        return summary
+
+    def _foresee(self, plan: Plan, summary: Summary) -> None:
+        """Note what a run would do; write nothing."""
+        outcomes = summary.outcomes
+        for part in (plan.contacts, plan.projects):
+            for key in part.stale:
+                outcomes.cleared(part.entity.name, key, part.stale_names[key])
+            for link in part.links:
+                outcomes.linked(part.entity.name, link.key, link.name, link.new, link.by)
+        left = plan.writes if summary.calls_left is None else summary.calls_left
+        batches = min(CONTACTS.writing_calls(len(plan.contacts.creates)), left)
+        made = set(plan.contacts.linked)
+        for contact in plan.contacts.creates[: batches * CONTACTS.write_batch]:
+            made.add(contact.new.key)
+            outcomes.created("contacts", contact.new.key, contact.new.name, None, plan.left_out.get(f"contacts/{contact.new.key}", ()))
+        possible = [project for project in plan.projects.creates if project.client_key in made][: left - batches]
+        for project in possible:
+            outcomes.created("projects", project.key, project.name, None, plan.left_out.get(f"projects/{project.key}", ()))
+        summary.writes = batches + len(possible)
+
+    def _write(self, plan: Plan, projects: Sequence[Project], summary: Summary) -> None:
+        """Carry the plan out."""
+        outcomes, tenant_id = summary.outcomes, summary.organisation.tenant_id
+        stale = {part.entity.name: part.stale for part in (plan.contacts, plan.projects) if part.stale}
+        if summary.note_tenant or not plan.is_empty:
+            cleared = self.store.begin(summary.organisation, stale, working=not plan.is_empty)
+            for part in (plan.contacts, plan.projects):
+                for key in part.stale:
+                    if key in cleared.get(part.entity.name, ()):
+                        outcomes.cleared(part.entity.name, key, part.stale_names[key])
+        creation = Creation(
+            self.xero, self.store, plan, outcomes, tenant_id=tenant_id, projects_there=projects, contacts_first=summary.short,
+            pause=lambda tries: self.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1))), on_progress=lambda: self._tell(plan, summary),
+        )  # fmt: skip
+        for part in (plan.contacts, plan.projects):
+            entity = part.entity.name
+            stored = self.store.store(entity, [Change(link.key, link.old, link.new) for link in part.links], tenant_id) if part.links else None
+            for link in part.links:
+                if stored is not None and link.key in stored.done:
+                    outcomes.linked(entity, link.key, link.name, link.new, link.by)
+                    continue
+                reason = stored.refused.get(link.key, "") if stored is not None else ""
+                outcomes.failed(entity, link.key, link.name, reason)
+                if entity == CONTACTS.name:
+                    creation.lost_client(link.key, reason)
+        self._tell(plan, summary)
+        self.xero.expect_calls(plan.writes)
+        creation.run()
+        if creation.day_limit is not None:
+            summary.resume_after = creation.day_limit.resume_after
+        elif summary.short and not outcomes.remaining:
+            # all is there, but the day has no calls left for the verification
+            summary.resume_after = f"{datetime.now(UTC) + timedelta(days=1):%Y-%m-%dT%H:%M:%SZ}"
+        if not outcomes.remaining and not outcomes.failures and (summary.note_end or not plan.is_empty) and summary.marked:
+            self.store.finish()
+
+    def _tell(self, plan: Plan, summary: Summary) -> None:
+        """Emit progress."""
+        rates = self.xero.stats.per_minute
+        for part in (plan.contacts, plan.projects):
+            tally = summary.outcomes.tallies[part.entity.name]
+            total = len(part.links) + len(part.creates)
+            if total:
+                done = max(0, total - tally.remaining)
+                if summary.told.get(part.entity.name) != (done, tally.failed):
+                    summary.told[part.entity.name] = (done, tally.failed)
+                    self.progress.emit(part.entity.name, done, total, failed=tally.failed, per_minute=rates[-1] if rates else 0)
+
+    def _result(self, summary: Summary, plan: Plan, started: float) -> dict[str, Any]:
+        """Return the module's result as it stands now."""
+        result = result_of(summary, plan, self.xero.stats, self.request.check_mode, self.request.forecast_reasons, time.monotonic() - started)
+        result["diff"] = diff_of(summary)
+        return result
+
