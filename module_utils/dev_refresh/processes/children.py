@@ -2,7 +2,8 @@
 
 Whoever dies first, the group ends: on a deadline, an exception or a signal we kill it; when our parents die, ``parents`` does; and when we
 are killed outright, a guardian does: a small shell that reads from a pipe which only we hold open, and kills the groups at its end. (The
-kernel's parent-death signal would reach the child alone, not the workers of ``pg_restore --jobs``.)
+kernel's parent-death signal would reach the child alone, not the workers of ``pg_restore --jobs``. A child is noted right after its start:
+only a SIGKILL in that moment would leave it; what it does on staging is dropped by the next run.)
 """
 from __future__ import annotations
 
@@ -218,12 +219,34 @@ def popen_child(
 
     The parameters are those of ``run_child``.
     """
+    process: subprocess.Popen[bytes] | None = None
     try:
-        process = subprocess.Popen(
+        with _signals_held():
+            process = _start(argv, cwd=cwd, env=env, with_input=stdin_bytes is not None, secrets=secrets)
+            _groups.add(process)
+        if process.stdout is not None:
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(process.stdout.fileno(), _F_SETPIPE_SZ, _CHUNK)
+        yield Child(process, deadline=deadline, stdin_bytes=stdin_bytes, secrets=secrets, max_output=max_output)
+    finally:
+        if process is not None:
+            try:
+                if process.poll() is None:
+                    kill_group(process)
+            finally:
+                _groups.remove(process)
+                for stream in (process.stdin, process.stdout, process.stderr):
+                    _close(stream)
+
+
+def _start(argv: Sequence[str], *, cwd: str | None, env: Mapping[str, str] | None, with_input: bool, secrets: Collection[str]) -> subprocess.Popen[bytes]:
+    """Start the program in a session and group of its own; raise RefreshError if it cannot be started."""
+    try:
+        return subprocess.Popen(
             list(argv),
             cwd=cwd,
             env=None if env is None else dict(env),
-            stdin=subprocess.DEVNULL if stdin_bytes is None else subprocess.PIPE,
+            stdin=subprocess.PIPE if with_input else subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             start_new_session=True,
@@ -233,20 +256,26 @@ def popen_child(
         raise RefreshError(scrub(_cannot_start(argv, cwd, exc), secrets)) from None
     except ValueError as exc:
         raise RefreshError(f"Cannot start {argv[0]}: {exc}. An argument or variable contains a zero byte; correct it.") from None
-    _groups.add(process)
+
+
+@contextmanager
+def _signals_held() -> Iterator[None]:
+    """Put off signals that would raise between the start of a child and the moment from which we end it."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)}
+    ours = {number: handler for number, handler in handlers.items() if callable(handler)}
+    for number in ours:
+        signal.signal(number, lambda number, _frame: came.append(number))
     try:
-        if process.stdout is not None:
-            with contextlib.suppress(OSError):
-                fcntl.fcntl(process.stdout.fileno(), _F_SETPIPE_SZ, _CHUNK)
-        yield Child(process, deadline=deadline, stdin_bytes=stdin_bytes, secrets=secrets, max_output=max_output)
+        yield
     finally:
-        try:
-            if process.poll() is None:
-                kill_group(process)
-        finally:
-            _groups.remove(process)
-            for stream in (process.stdin, process.stdout, process.stderr):
-                _close(stream)
+        for number, handler in ours.items():
+            signal.signal(number, handler)
+    for late in came:
+        signal.raise_signal(late)
 
 
 def kill_group(process: subprocess.Popen[bytes], seconds: float = TERM_SECONDS) -> None:

@@ -164,6 +164,8 @@ def test_when_we_are_killed_the_guardian_ends_our_children_and_theirs(tmp_path):
     body = f"run_child(['sh', '-c', 'echo $$ > {parent_file}; sleep 60 & echo $! > {worker_file}; wait'], deadline=60)"
     module = subprocess.Popen([sys.executable, "-c", script(body)])
     pids = [wait_for_pid(parent_file), wait_for_pid(worker_file)]
+    # the child is noted right after its start, which it may outrun
+    time.sleep(0.3)
     module.kill()
     module.wait()
     wait_until(lambda: not any(runs(pid) for pid in pids), 1.5)
