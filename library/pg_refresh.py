@@ -216,7 +216,7 @@ dump:
   description: The dump that is restored or in.
   returned: always
   type: dict
-  sample: {path: /srv/dumps/app-20261121.dump, sha256: 9d1c, bytes: 9300000, created: "2026-11-21T02:00:09", format: custom, server_version: "15.8", source_database: app}
+  sample: {path: /srv/dumps/app-20261121.dump, sha256: 9d1c..., bytes: 9300000, created: "2026-11-21T02:00:09"}
 database:
   description: The live database, what happened to it, the database that later tasks work on, and the previous database if there is one.
   returned: always

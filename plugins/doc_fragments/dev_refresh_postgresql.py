@@ -1,4 +1,5 @@
 """Documentation of the connection options that all modules with a database share."""
+
 from __future__ import annotations
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import Finding, RefreshError
 from . import marker
-from .sessions import Session, execute, server_words
+from .sessions import Session, execute, execute_long, server_words
 
 
 def table_identifier(table: str) -> Any:
@@ -41,14 +41,15 @@ def count_rows(session: Session, tables: Iterable[str]) -> Iterator[tuple[str, i
         else:
             # a partitioned table has no rows but those of its partitions
             only = sql.SQL("" if kinds[table] == "p" else "ONLY ")
-            yield table, int(execute(session, sql.SQL("SELECT count(*) FROM {}{}").format(only, table_identifier(table)))[0][0])
+            yield table, int(execute_long(session, sql.SQL("SELECT count(*) FROM {}{}").format(only, table_identifier(table)))[0][0])
 
 
 def broken_indexes(session: Session) -> list[str]:
     """Return the names of indexes that are not valid."""
     rows = execute(
         session,
-        "SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid WHERE c.relkind = 'i' AND NOT (i.indisvalid AND i.indisready) ORDER BY 1",
+        "SELECT i.indexrelid::regclass::text FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " WHERE c.relkind = 'i' AND NOT (i.indisvalid AND i.indisready) ORDER BY 1",
     )
     return [str(name) for (name,) in rows]
 
@@ -59,7 +60,8 @@ def choose_anchors(session: Session, preferred: Sequence[str], *, most: int = 6)
     everything = execute(
         session,
         "SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')"
-        " AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname NOT IN ('information_schema', %s) ORDER BY c.relname <> 'django_migrations', c.reltuples DESC, 1 LIMIT %s",
+        " AND n.nspname NOT LIKE 'pg\\_%%' AND n.nspname NOT IN ('information_schema', %s)"
+        " ORDER BY c.relname <> 'django_migrations', c.reltuples DESC, 1 LIMIT %s",
         (marker.SCHEMA, most),
     )
     for table in preferred:
@@ -86,9 +88,8 @@ def run_statements(session: Session, statements: Sequence[str], *, option: str, 
 
     for number, statement in enumerate(statements, 1):
         try:
-            with session.cursor() as cursor:
-                # without parameters psycopg2 leaves % as it is
-                cursor.execute(statement)
+            # without parameters psycopg2 leaves % as it is
+            execute_long(session, statement)
         except psycopg2.Error as error:
             shown = " ".join(statement.split())
             shown = shown if len(shown) <= 120 else shown[:117] + "..."

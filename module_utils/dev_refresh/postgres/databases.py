@@ -159,7 +159,14 @@ def copy_settings(session: Session, source: str, target: str) -> list[str]:
 
 
 # list parameters keep their quoting in the catalogue and must not be quoted as one word (as pg_dump does)
-_LIST_SETTINGS = ("local_preload_libraries", "search_path", "session_preload_libraries", "shared_preload_libraries", "temp_tablespaces", "unix_socket_directories")
+_LIST_SETTINGS = (
+    "local_preload_libraries",
+    "search_path",
+    "session_preload_libraries",
+    "shared_preload_libraries",
+    "temp_tablespaces",
+    "unix_socket_directories",
+)
 
 
 def _setting_value(name: str, value: str) -> Any:

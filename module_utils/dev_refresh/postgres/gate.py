@@ -26,7 +26,10 @@ def close_door(session: Session, database: Database, *, run_id: str) -> None:
     note = {**(database.note or {"role": "live", "adopted": True}), "closed_by": run_id}
     if database.note is None and database.comment is not None:
         note["comment"] = database.comment
-    with explained(f'Closing database "{database.name}" to new connections failed', "The administrator must be a member of its owner role"), transaction(session):
+    with (
+        explained(f'Closing database "{database.name}" to new connections failed', "The administrator must be a member of its owner role"),
+        transaction(session),
+    ):
         set_open(session, database.name, False)
         set_note(session, database.name, note)
 

@@ -92,7 +92,9 @@ def plan_tables(source: Session, target: Session, specs: Sequence[PreserveSpec])
         there, here = read_columns(source, spec.table), read_columns(target, spec.table)
         where = f'database_restore_preserve, table "{spec.table}"'
         if here is None:
-            findings.append(Finding(f"{where}: the table does not exist in the refreshed database{_nearest_table(target, spec.table)}", "Correct or remove the entry"))
+            findings.append(
+                Finding(f"{where}: the table does not exist in the refreshed database{_nearest_table(target, spec.table)}", "Correct or remove the entry")
+            )
             continue
         if there is None:
             notes.append(f"{where}: the database to keep rows of has no such table; nothing is carried over.")
@@ -127,7 +129,12 @@ def _problems(spec: PreserveSpec, key: Sequence[str], there: Mapping[str, Column
     if not spec.columns:
         for column in here.values():
             if column.not_null and not column.has_default and not column.generated and column.name not in there:
-                problems.append((f'column "{column.name}" is new, NOT NULL and without a default, so kept rows cannot fill it', "Give the column a default, or list the columns to keep"))
+                problems.append(
+                    (
+                        f'column "{column.name}" is new, NOT NULL and without a default, so kept rows cannot fill it',
+                        "Give the column a default, or list the columns to keep",
+                    )
+                )
     return problems
 
 
@@ -163,11 +170,20 @@ def carry_over(source: Session, target: Session, plans: Sequence[TablePlan]) -> 
         except psycopg2.Error as error:
             raise _mismatch(plan, error) from None
         if doubled[0][0]:
-            raise GuardError([Finding(f'database_restore_preserve, table "{plan.spec.table}": the key {", ".join(plan.key)} is shared by several rows', "Name a key that is unique")])
+            raise GuardError(
+                [
+                    Finding(
+                        f'database_restore_preserve, table "{plan.spec.table}": the key {", ".join(plan.key)} is shared by several rows',
+                        "Name a key that is unique",
+                    )
+                ]
+            )
     for plan, kept_rows in reversed(list(zip(plans, temporary, strict=True))):
         if plan.spec.columns:
             continue
-        statement = sql.SQL("DELETE FROM {} t WHERE NOT EXISTS (SELECT FROM {} k WHERE {})").format(table_identifier(plan.spec.table), kept_rows, _same_key(plan))
+        statement = sql.SQL("DELETE FROM {} t WHERE NOT EXISTS (SELECT FROM {} k WHERE {})").format(
+            table_identifier(plan.spec.table), kept_rows, _same_key(plan)
+        )
         _run(target, plan, statement)
     for plan, kept_rows in zip(plans, temporary, strict=True):
         table = table_identifier(plan.spec.table)
@@ -187,7 +203,14 @@ def carry_over(source: Session, target: Session, plans: Sequence[TablePlan]) -> 
     except psycopg2.Error as error:
         at_fault = next((plan for plan in plans if plan.spec.table.rpartition(".")[2] == error.diag.table_name), None)
         if at_fault is None:
-            raise GuardError([Finding(f"database_restore_preserve: the refreshed database refers to rows that are not kept: {server_words(error)}", "List the columns to keep instead of whole rows")]) from None
+            raise GuardError(
+                [
+                    Finding(
+                        f"database_restore_preserve: the refreshed database refers to rows that are not kept: {server_words(error)}",
+                        "List the columns to keep instead of whole rows",
+                    )
+                ]
+            ) from None
         raise _mismatch(at_fault, error) from None
     return kept
 
@@ -224,7 +247,9 @@ def _mismatch(plan: TablePlan, error: Error) -> RefreshError:
         "23505": "A kept row and a row of the dump share a unique value; keep the whole table (without columns), or another key",
     }
     remedy = remedies.get(error.pgcode or "", "Correct the entry, or remove it")
-    return GuardError([Finding(f'database_restore_preserve, table "{plan.spec.table}": its rows do not fit the refreshed database: {server_words(error)}', remedy)])
+    return GuardError(
+        [Finding(f'database_restore_preserve, table "{plan.spec.table}": its rows do not fit the refreshed database: {server_words(error)}', remedy)]
+    )
 
 
 def _advance_sequences(session: Session, plan: TablePlan) -> None:
@@ -237,9 +262,9 @@ def _advance_sequences(session: Session, plan: TablePlan) -> None:
         if owned:
             execute(
                 session,
-                sql.SQL("SELECT setval(%s, greatest(m.highest, (SELECT last_value FROM {}))) FROM (SELECT max({}) AS highest FROM {}) m WHERE m.highest IS NOT NULL").format(
-                    sql.SQL(owned), sql.Identifier(name), table
-                ),
+                sql.SQL(
+                    "SELECT setval(%s, greatest(m.highest, (SELECT last_value FROM {}))) FROM (SELECT max({}) AS highest FROM {}) m WHERE m.highest IS NOT NULL"
+                ).format(sql.SQL(owned), sql.Identifier(name), table),
                 (owned,),
             )
 

@@ -46,14 +46,20 @@ def read_server(session: Session, *, owner: str, names: list[str]) -> ServerFact
     """Return the facts; ``names`` are the databases that the run may rename or drop."""
     roles = {
         row[0]: RoleFacts(*row)
-        for row in execute(session, "SELECT rolname, rolsuper, rolcreatedb, rolcanlogin, rolconnlimit FROM pg_roles WHERE rolname IN (%s, current_user)", (owner,))
+        for row in execute(
+            session, "SELECT rolname, rolsuper, rolcreatedb, rolcanlogin, rolconnlimit FROM pg_roles WHERE rolname IN (%s, current_user)", (owner,)
+        )
     }
     current_user = str(execute(session, "SELECT current_user")[0][0])
     # since 16 a membership may lack the right to act as the role
     kind = "SET" if session.server_version >= 160000 else "MEMBER"
     member = owner in roles and bool(execute(session, "SELECT pg_has_role(%s, %s) AND pg_has_role(%s, 'USAGE')", (owner, kind, owner))[0][0])
     signal = bool(execute(session, "SELECT pg_has_role('pg_signal_backend', 'USAGE')")[0][0])
-    strangers = execute(session, "SELECT d.datname, r.rolname FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = ANY(%s) AND NOT pg_has_role(d.datdba, 'USAGE')", (names,))
+    strangers = execute(
+        session,
+        "SELECT d.datname, r.rolname FROM pg_database d JOIN pg_roles r ON r.oid = d.datdba WHERE datname = ANY(%s) AND NOT pg_has_role(d.datdba, 'USAGE')",
+        (names,),
+    )
     free = execute(
         session,
         "SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int"

@@ -1,6 +1,7 @@
 """Sessions: their type, errors in the server's words, and statements that no caller has to write twice."""
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
@@ -8,12 +9,14 @@ from typing import TYPE_CHECKING, Any
 from ..errors import RefreshError
 
 if TYPE_CHECKING:
+    import psycopg2.extensions
     from psycopg2 import Error
-    from psycopg2.extensions import connection as Session
+
+    Session = psycopg2.extensions.connection
 else:
     Session = Any
 
-__all__ = ["Session", "execute", "explained", "transaction"]
+__all__ = ["Session", "execute", "execute_long", "explained", "transaction"]
 
 # errors whose detail names keys only; other details may quote a whole row
 _SAFE_DETAILS = ("23503", "23505", "55006", "42501")
@@ -46,6 +49,35 @@ def execute(session: Session, statement: Any, parameters: Sequence[Any] | None =
     with session.cursor() as cursor:
         cursor.execute(statement, parameters)
         return list(cursor.fetchall()) if cursor.description else []
+
+
+def execute_long(session: Session, statement: Any) -> list[tuple[Any, ...]]:
+    """Run one statement that may take long, so that a signal ends it at once.
+
+    Python handles signals between two instructions of the main thread, and psycopg2 waits for the server in one; so another thread waits.
+    """
+    rows: list[tuple[Any, ...]] = []
+    failures: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            rows.extend(execute(session, statement))
+        except BaseException as error:
+            failures.append(error)
+
+    thread = threading.Thread(target=run, name="statement", daemon=True)
+    thread.start()
+    try:
+        while thread.is_alive():
+            thread.join(0.5)
+    except BaseException:
+        with suppress(Exception):
+            session.cancel()
+        thread.join(5)
+        raise
+    if failures:
+        raise failures[0]
+    return rows
 
 
 @contextmanager

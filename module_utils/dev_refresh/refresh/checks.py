@@ -37,7 +37,9 @@ def role_findings(server: ServerFacts, *, owner: str) -> list[Finding]:
     if server.major < OLDEST_MAJOR:
         findings.append(Finding(f"The server is PostgreSQL {server.major}; {OLDEST_MAJOR} is the oldest that is supported", "Upgrade the server"))
     if server.owner is None:
-        findings.append(Finding(f'There is no role "{owner}" on the server', f'Create it: CREATE ROLE "{owner}" LOGIN PASSWORD ...; or correct database_restore_owner'))
+        findings.append(
+            Finding(f'There is no role "{owner}" on the server', f'Create it: CREATE ROLE "{owner}" LOGIN PASSWORD ...; or correct database_restore_owner')
+        )
     else:
         if server.owner.superuser:
             findings.append(
@@ -57,7 +59,12 @@ def role_findings(server: ServerFacts, *, owner: str) -> list[Finding]:
             findings.append(Finding(f'The administrator "{admin.name}" may not end other roles\' sessions', f'GRANT pg_signal_backend TO "{admin.name}"'))
         for database, role in server.not_member_of.items():
             if role != owner:
-                findings.append(Finding(f'Database "{database}" belongs to "{role}", a role that the administrator "{admin.name}" does not have', f'GRANT "{role}" TO "{admin.name}"'))
+                findings.append(
+                    Finding(
+                        f'Database "{database}" belongs to "{role}", a role that the administrator "{admin.name}" does not have',
+                        f'GRANT "{role}" TO "{admin.name}"',
+                    )
+                )
     return findings
 
 
@@ -67,7 +74,10 @@ def capacity_findings(server: ServerFacts, *, jobs: int, space: Space) -> list[F
     needed = jobs + SPARE_CONNECTIONS
     if server.free_connections < needed:
         findings.append(
-            Finding(f"The server has {server.free_connections} free connections and the restore needs {needed}", "Lower database_restore_jobs, or raise max_connections")
+            Finding(
+                f"The server has {server.free_connections} free connections and the restore needs {needed}",
+                "Lower database_restore_jobs, or raise max_connections",
+            )
         )
     limit = server.owner.connection_limit if server.owner else -1
     if 0 <= limit < jobs + 2:
@@ -136,7 +146,10 @@ def live_findings(server: ServerFacts, live: Database | None) -> list[Finding]:
     findings: list[Finding] = []
     if not live.open and not (live.note and live.note.get("closed_by")):
         findings.append(
-            Finding(f'Database "{live.name}" is closed to connections, and not by a refresh', f'ALTER DATABASE "{live.name}" WITH ALLOW_CONNECTIONS true, if that is right')
+            Finding(
+                f'Database "{live.name}" is closed to connections, and not by a refresh',
+                f'ALTER DATABASE "{live.name}" WITH ALLOW_CONNECTIONS true, if that is right',
+            )
         )
     if server.prepared_transactions.get(live.name):
         findings.append(
@@ -146,7 +159,9 @@ def live_findings(server: ServerFacts, live: Database | None) -> list[Finding]:
             )
         )
     if server.replication_slots.get(live.name):
-        findings.append(Finding(f'Database "{live.name}" has logical replication slots, so it cannot be dropped later', "Drop the slots (pg_replication_slots lists them)"))
+        findings.append(
+            Finding(f'Database "{live.name}" has logical replication slots, so it cannot be dropped later', "Drop the slots (pg_replication_slots lists them)")
+        )
     return findings
 
 

@@ -58,10 +58,17 @@ def name_findings(name: str, *, allowed: str | None, maintenance: str) -> list[F
     words = set(re.findall(r"[^\W\d_]+", name.casefold()))
     for word in PRODUCTION_WORDS:
         if word in words:
-            findings.append(Finding(f'The database name "{name}" has the word "{word}" and is refused whatever database_restore_allowed_names says', "Refresh a development database"))
+            findings.append(
+                Finding(
+                    f'The database name "{name}" has the word "{word}" and is refused whatever database_restore_allowed_names says',
+                    "Refresh a development database",
+                )
+            )
     for suffix in ("_refresh", "_previous", "_old"):
         if name.endswith(suffix):
-            findings.append(Finding(f'The database name "{name}" ends in "{suffix}", which is reserved for databases that a refresh makes', "Choose another name"))
+            findings.append(
+                Finding(f'The database name "{name}" ends in "{suffix}", which is reserved for databases that a refresh makes', "Choose another name")
+            )
     pattern = allowed or DEFAULT_ALLOWED_NAMES
     try:
         matches = re.search(pattern, name, re.IGNORECASE) is not None
@@ -82,7 +89,11 @@ def host_findings(names_of_server: Iterable[str], forbidden: Collection[str]) ->
     """Return a finding if the server, by any of its names or addresses, is forbidden."""
     wanted = {entry.strip().rstrip(".").casefold() for entry in forbidden if entry.strip()}
     hit = sorted({name for name in names_of_server if name.rstrip(".").casefold() in wanted})
-    return [Finding(f"The server {', '.join(hit)} is listed in database_restore_forbidden_hosts", "Correct database_restore_host: refresh a development server")] if hit else []
+    return (
+        [Finding(f"The server {', '.join(hit)} is listed in database_restore_forbidden_hosts", "Correct database_restore_host: refresh a development server")]
+        if hit
+        else []
+    )
 
 
 def source_findings(name: str, source_database: str | None) -> list[Finding]:

@@ -131,9 +131,13 @@ def _secret_findings(params: Mapping[str, Any]) -> list[Finding]:
         if not secret:
             continue
         if len(secret) < MIN_SECRET:
-            findings.append(Finding(f"{variable} has fewer than {MIN_SECRET} characters", "Set a longer password: Ansible cuts secrets out of every text, names included"))
+            findings.append(
+                Finding(f"{variable} has fewer than {MIN_SECRET} characters", "Set a longer password: Ansible cuts secrets out of every text, names included")
+            )
         else:
             within = [what for what, name in named.items() if secret in name]
             if within:
-                findings.append(Finding(f"{variable} is contained in the name of the {' and the '.join(within)}", "Set another password: Ansible cuts secrets out of names"))
+                findings.append(
+                    Finding(f"{variable} is contained in the name of the {' and the '.join(within)}", "Set another password: Ansible cuts secrets out of names")
+                )
     return findings

@@ -23,7 +23,9 @@ def roll_back(work: Workspace) -> dict[str, Any]:
     repair(work)
     live_database, previous_database = work.databases.get(names.live), work.databases.get(names.previous)
     if previous_database is None:
-        raise RefreshError(f'There is no database "{names.previous}" to go back to. Run restore_dev.yml with an earlier dump and database_restore_force=true instead.')
+        raise RefreshError(
+            f'There is no database "{names.previous}" to go back to. Run restore_dev.yml with an earlier dump and database_restore_force=true instead.'
+        )
     if previous_database.note is None:
         raise GuardError([Finding(f'Database "{names.previous}" was not made by a refresh', "Rename it yourself if it is the one to go back to")])
     live = work.find(names.live)

@@ -27,9 +27,9 @@ def refresh(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     Raises GuardError with all findings before anything is created, RefreshError when a step fails; the live database is usable then.
     """
     request = request_from(params)
-    with explained("PostgreSQL refused what the refresh needs", "Correct it, then run again; the run goes on from what was finished"):
-        with open_workspace(request, writing=not check_mode) as work:
-            return (_forecast if check_mode else _work)(work)
+    general = explained("PostgreSQL refused what the refresh needs", "Correct it, then run again; the run goes on from what was finished")
+    with general, open_workspace(request, writing=not check_mode) as work:
+        return (_forecast if check_mode else _work)(work)
 
 
 def _work(work: Workspace) -> dict[str, Any]:
@@ -110,7 +110,9 @@ def _forecast(work: Workspace) -> dict[str, Any]:
         result["changed"] = replaces or plan.live.marker is None or is_due(plan.live.marker)
     else:
         # ready is written anew for a staging database that stops at an earlier checkpoint
-        ready_already = request.state == "ready" and plan.decision.action == "resume" and plan.staging.marker is not None and plan.staging.marker.phase == "ready"
+        ready_already = (
+            request.state == "ready" and plan.decision.action == "resume" and plan.staging.marker is not None and plan.staging.marker.phase == "ready"
+        )
         result["changed"] = replaces and not ready_already
     return result
 

@@ -15,7 +15,7 @@ from ..dump.programs import ClientPrograms
 from ..errors import RefreshError
 from ..postgres import contents, databases, marker
 from ..postgres.connection import Login, connect
-from ..postgres.sessions import execute, explained, transaction
+from ..postgres.sessions import execute_long, explained, transaction
 from ..processes.children import clean_environment, run_child
 from ..processes.secrets import password_file
 from .decide import Found, rejected_dumps
@@ -23,7 +23,9 @@ from .plan import Plan
 from .workspace import Workspace
 
 # harmless in a database that is thrown away when anything fails, and worth a quarter of the time on slow disks
-RESTORE_OPTIONS = "-c synchronous_commit=off -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+RESTORE_OPTIONS = (
+    "-c synchronous_commit=off -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+)
 PROGRESS_SECONDS = 1.0
 
 
@@ -60,11 +62,17 @@ def restore(work: Workspace, facts: DumpFacts, programs: ClientPrograms) -> None
             f"--use-list={listing}",
             facts.path,
         ]
-        done = run_child(argv, deadline=work.seconds_left, env=clean_environment(os.environ, PGOPTIONS=RESTORE_OPTIONS, **environment), secrets=work.request.secrets)
+        done = run_child(
+            argv, deadline=work.seconds_left, env=clean_environment(os.environ, PGOPTIONS=RESTORE_OPTIONS, **environment), secrets=work.request.secrets
+        )
     if done.timed_out:
-        raise RefreshError(f"pg_restore did not end within the deadline of {work.request.deadline:.0f} seconds and was ended. Raise deadline, or look for locks.")
+        raise RefreshError(
+            f"pg_restore did not end within the deadline of {work.request.deadline:.0f} seconds and was ended. Raise deadline, or look for locks."
+        )
     if done.returncode != 0:
-        raise RefreshError(f'pg_restore failed on "{staging}" (exit code {done.returncode}): {first_error(done.stderr)} Nothing in the live database was touched.')
+        raise RefreshError(
+            f'pg_restore failed on "{staging}" (exit code {done.returncode}): {first_error(done.stderr)} Nothing in the live database was touched.'
+        )
 
 
 def first_error(stderr: str) -> str:
@@ -116,7 +124,7 @@ def _progress(work: Workspace, facts: DumpFacts) -> Iterator[None]:
                 while not stop.wait(PROGRESS_SECONDS):
                     size = databases.read_size(session, work.request.names.staging)
                     work.progress.emit("stage", size, None, "bytes in the staging database", dump_bytes=total)
-            except Exception:  # noqa: BLE001, S110 - a lost session ends the courtesy, and the restore says why itself
+            except Exception:  # noqa: S110 - a lost session ends the courtesy, and the restore says why itself
                 pass
             finally:
                 session.close()
@@ -147,9 +155,11 @@ def verify(work: Workspace, facts: DumpFacts) -> dict[str, int]:
             if done % 25 == 0 or done == len(expected):
                 work.progress.emit("stage", done, len(expected), "tables verified")
         broken = contents.broken_indexes(session)
-        execute(session, "ANALYZE")
+        execute_long(session, "ANALYZE")
     if wrong:
-        raise RefreshError(f"The restored database differs from the dump in {len(wrong)} tables: {'; '.join(wrong[:10])}. The dump is damaged or was filtered; make a new one.")
+        raise RefreshError(
+            f"The restored database differs from the dump in {len(wrong)} tables: {'; '.join(wrong[:10])}. The dump is damaged or was filtered; make a new one."
+        )
     if broken:
         raise RefreshError(f"The restored database has invalid indexes: {', '.join(broken[:10])}. Make a new dump.")
     return found

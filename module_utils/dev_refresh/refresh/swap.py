@@ -27,12 +27,17 @@ def swap(work: Workspace) -> dict[str, Any]:
     state = own_staging(work, staging)
     if state.phase != "ready":
         raise RefreshError(
-            f'Database "{names.staging}" is in phase "{state.phase}", not ready: its migrations did not finish or were not checked. Run restore_dev.yml from its beginning.'
+            f'Database "{names.staging}" is in phase "{state.phase}", not ready: its migrations did not finish or were not checked.'
+            " Run restore_dev.yml from its beginning."
         )
     if not staging.fits:
-        raise RefreshError(f'The marker of "{names.staging}" does not fit its data: something else was restored into it. Run restore_dev.yml from its beginning.')
+        raise RefreshError(
+            f'The marker of "{names.staging}" does not fit its data: something else was restored into it. Run restore_dev.yml from its beginning.'
+        )
     if live.exists and not live.ours and not request.adopt:
-        raise GuardError([Finding(f'Database "{names.live}" exists and was not made by a refresh', "If it may be replaced, say database_restore_adopt=true once")])
+        raise GuardError(
+            [Finding(f'Database "{names.live}" exists and was not made by a refresh', "If it may be replaced, say database_restore_adopt=true once")]
+        )
     previous = work.databases.get(names.previous)
     if previous is not None and not work.find(names.previous).ours:
         raise GuardError([Finding(f'A database "{names.previous}" exists that no refresh has made', "Rename or drop it yourself; it is never dropped here")])

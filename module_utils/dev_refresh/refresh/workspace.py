@@ -115,7 +115,9 @@ def open_workspace(request: Request, *, writing: bool) -> Iterator[Workspace]:
             with DatabaseLock(request.admin, request.names.live, holder=holder, maintenance=request.maintenance) as admin:
                 yield Workspace(request, admin, writing=True, progress=progress)
         else:
-            admin = connect(request.admin, request.maintenance, application_name=f"dev_refresh pg_refresh check {request.run_id}", autocommit=True, options=READ_ONLY)
+            admin = connect(
+                request.admin, request.maintenance, application_name=f"dev_refresh pg_refresh check {request.run_id}", autocommit=True, options=READ_ONLY
+            )
             try:
                 yield Workspace(request, admin, writing=False, progress=progress)
             finally:

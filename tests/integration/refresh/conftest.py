@@ -7,7 +7,7 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,13 +24,16 @@ ROOT = Path(__file__).resolve().parents[3]
 
 PRODUCTION = """
 CREATE TABLE client_client (id int PRIMARY KEY, name text NOT NULL, email text, phone text, address text, xero_contact_id text);
-CREATE TABLE job_job (id int PRIMARY KEY, job_number int, name text, delivery_date date, client_id int REFERENCES client_client DEFERRABLE INITIALLY DEFERRED, xero_project_id uuid);
+CREATE TABLE job_job (id int PRIMARY KEY, job_number int, name text, delivery_date date,
+ client_id int REFERENCES client_client DEFERRABLE INITIALLY DEFERRED, xero_project_id uuid);
 CREATE TABLE django_migrations (id serial PRIMARY KEY, app text, name text);
 CREATE TABLE oauth_token (id serial PRIMARY KEY, provider text UNIQUE NOT NULL, token text NOT NULL);
 CREATE TABLE "Odd Table" ("Kéy" int PRIMARY KEY, "a %% b" text);
 CREATE INDEX ON job_job (job_number);
-INSERT INTO client_client SELECT n, 'Client ' || n, 'c' || n || '@example.com', NULL, NULL, CASE WHEN n %% 2 = 0 THEN md5(n::text)::uuid::text END FROM generate_series(1, {rows}) n;
-INSERT INTO job_job SELECT n, 1000 + n, 'Job ' || n, NULL, 1 + n %% {rows}, CASE WHEN n %% 3 = 0 THEN md5('j' || n)::uuid END FROM generate_series(1, {rows} * 2) n;
+INSERT INTO client_client SELECT n, 'Client ' || n, 'c' || n || '@example.com', NULL, NULL,
+ CASE WHEN n %% 2 = 0 THEN md5(n::text)::uuid::text END FROM generate_series(1, {rows}) n;
+INSERT INTO job_job SELECT n, 1000 + n, 'Job ' || n, NULL, 1 + n %% {rows},
+ CASE WHEN n %% 3 = 0 THEN md5('j' || n)::uuid END FROM generate_series(1, {rows} * 2) n;
 INSERT INTO django_migrations (app, name) VALUES ('client', '0001_initial'), ('job', '0001_initial');
 INSERT INTO oauth_token (provider, token) VALUES ('xero', 'production-token');
 INSERT INTO "Odd Table" VALUES (1, 'x');
@@ -66,6 +69,11 @@ class Production:
                 timeout=60,
             )
         finally:
+            with self.cluster.connect(database) as session, session.cursor() as cursor:
+                cursor.execute("SELECT subname FROM pg_subscription WHERE subdbid = (SELECT oid FROM pg_database WHERE datname = current_database())")
+                for (subscription,) in cursor.fetchall():
+                    cursor.execute(f"DROP SUBSCRIPTION {subscription}")
+            session.close()
             with admin.cursor() as cursor:
                 cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(database)))
             admin.close()
@@ -79,13 +87,13 @@ def production(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Produc
 
 @pytest.fixture(scope="session")
 def dump(production: Production) -> Path:
-    """The dump that most tests restore."""
+    """Make the dump that most tests restore."""
     return production.dump(20)
 
 
 @pytest.fixture(scope="session")
 def newer_dump(production: Production, dump: Path) -> Path:
-    """A dump made after it, with more rows."""
+    """Make a dump after it, with more rows."""
     return production.dump(30)
 
 
@@ -166,7 +174,8 @@ class Refresh:
     def oids(self) -> dict[str, tuple[Any, ...]]:
         """Return what is known of all databases of this test."""
         found = self.rows(
-            f"SELECT datname, oid::bigint, datallowconn, shobj_description(oid, 'pg_database'), datacl::text, datconnlimit FROM pg_database WHERE datname LIKE '{self.name}%'",
+            "SELECT datname, oid::bigint, datallowconn, shobj_description(oid, 'pg_database'), datacl::text, datconnlimit"
+            f" FROM pg_database WHERE datname LIKE '{self.name}%'",
             "postgres",
         )
         return {row[0]: row[1:] for row in found}
@@ -183,18 +192,18 @@ class Refresh:
 
 
 @pytest.fixture
-def pg(cluster: Any, database: str) -> Iterator[Refresh]:
-    """A caller for a database that does not exist yet."""
+def pg(cluster: Any, database: str) -> Refresh:
+    """Return a caller for a database that does not exist yet."""
     session = cluster.connect()
     with session.cursor() as cursor:
         cursor.execute(sql.SQL("DROP DATABASE {}").format(sql.Identifier(database)))
     session.close()
-    yield Refresh(cluster, database)
+    return Refresh(cluster, database)
 
 
 @pytest.fixture
 def existing(cluster: Any, database: str) -> Refresh:
-    """A caller for an empty database that no refresh has made."""
+    """Return a caller for an empty database that no refresh has made."""
     return Refresh(cluster, database)
 
 

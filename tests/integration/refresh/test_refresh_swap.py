@@ -170,7 +170,9 @@ def test_preserves_columns_of_rows_that_both_have(pg: Any, dump: Any, newer_dump
     """With columns, only these are carried over, and rows that production lacks are not added."""
     pg.options["preserve"] = [{"table": "client_client", "columns": ["phone"]}]
     pg.whole(dump)
-    pg.execute("UPDATE client_client SET phone = '021', name = 'changed' WHERE id = 3; INSERT INTO client_client (id, name, phone) VALUES (500, 'dev only', '1')")
+    pg.execute(
+        "UPDATE client_client SET phone = '021', name = 'changed' WHERE id = 3; INSERT INTO client_client (id, name, phone) VALUES (500, 'dev only', '1')"
+    )
     pg.whole(newer_dump)
     assert pg.rows("SELECT id, name, phone FROM client_client WHERE id IN (3, 500)") == [(3, "Client 3", "021")]
 
@@ -179,11 +181,15 @@ def test_preserves_columns_of_rows_that_both_have(pg: Any, dump: Any, newer_dump
     ("migration", "entry", "words"),
     [
         ("DROP TABLE oauth_token", {}, "does not exist in the refreshed database"),
-        ("ALTER TABLE oauth_token RENAME TO oauth_tokens", {}, "nearest: oauth_tokens"),
-        ("ALTER TABLE oauth_token ADD kind text; UPDATE oauth_token SET kind = 'x'; ALTER TABLE oauth_token ALTER kind SET NOT NULL", {}, "NOT NULL and without a default"),
-        ("ALTER TABLE oauth_token RENAME provider TO vendor", {"columns": ["provider"]}, r'no column "provider"'),
-        ("ALTER TABLE oauth_token ALTER token TYPE int USING 1", {}, "do not fit"),
-        ("ALTER TABLE oauth_token ADD FOREIGN KEY (id) REFERENCES client_client", {}, r"does not fit|do not fit.*refers to a row|foreign key"),
+        pytest.param("ALTER TABLE oauth_token RENAME TO oauth_tokens", {}, "nearest: oauth_tokens", marks=pytest.mark.full),
+        (
+            "ALTER TABLE oauth_token ADD kind text; UPDATE oauth_token SET kind = 'x'; ALTER TABLE oauth_token ALTER kind SET NOT NULL",
+            {},
+            "NOT NULL and without a default",
+        ),
+        pytest.param("ALTER TABLE oauth_token RENAME provider TO vendor", {"columns": ["provider"]}, r'no column "provider"', marks=pytest.mark.full),
+        pytest.param("ALTER TABLE oauth_token ALTER token TYPE int USING 1", {}, "do not fit", marks=pytest.mark.full),
+        ("ALTER TABLE oauth_token ADD FOREIGN KEY (id) REFERENCES client_client", {}, "A kept row refers to a row"),
     ],
 )
 def test_what_does_not_fit_is_said_before_the_swap(pg: Any, dump: Any, newer_dump: Any, migration: str, entry: dict[str, Any], words: str) -> None:
@@ -226,7 +232,7 @@ def test_rollback_and_back_again(pg: Any, dump: Any, newer_dump: Any) -> None:
 def test_rollback_without_a_previous_database(pg: Any, dump: Any) -> None:
     """There is nothing to go back to, and that is said."""
     pg.whole(dump)
-    with pytest.raises(RefreshError, match="no database .*_previous"):
+    with pytest.raises(RefreshError, match=r"no database .*_previous"):
         pg("previous")
 
 
