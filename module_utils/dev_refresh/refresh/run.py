@@ -43,7 +43,7 @@ def staged(work: Workspace) -> dict[str, Any]:
     plan = make_plan(work)
     result = planned_result(work, plan)
     if plan.findings:
-        raise GuardError(plan.findings, details={**result, "changed": bool(work.repaired)})
+        raise _refused(plan, {**result, "changed": bool(work.repaired)})
     result["diff"] = diff_of(work, plan)
     action = plan.decision.action
     if action == "restore":
@@ -89,6 +89,11 @@ def _take_over(work: Workspace, name: str, found: Found) -> None:
             marker.update(cursor, run_id=work.request.run_id)
 
 
+def _refused(plan: Plan, result: dict[str, Any]) -> GuardError:
+    """Return the error of a refused run: what was found, without an action, since there is none."""
+    return GuardError(plan.findings, details={key: value for key, value in result.items() if key != "action"})
+
+
 def _forecast(work: Workspace) -> dict[str, Any]:
     """Say what a run would do; nothing is written."""
     request = work.request
@@ -99,7 +104,7 @@ def _forecast(work: Workspace) -> dict[str, Any]:
     plan = make_plan(work)
     result = planned_result(work, plan)
     if plan.findings:
-        raise GuardError(plan.findings, details=result)
+        raise _refused(plan, {**result, "changed": False})
     replaces = plan.decision.replaces_live
     result["repaired"] = list(work.repaired)
     if request.state == "staged":
