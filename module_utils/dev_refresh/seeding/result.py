@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .entities import REGISTERED
+from .keys import key_order
 from .outcomes import Outcomes, Tally
 from .plan import Plan
 from .ports import ApiStats, Organisation
@@ -47,6 +48,8 @@ def result_of(summary: Summary, plan: Plan, stats: ApiStats, check_mode: bool, r
     verifiable = summary.resume_after is None and not (check_mode and summary.short)
     complete = not outcomes.remaining and verifiable
     marks = summary.note_tenant or (summary.note_end and not outcomes.remaining and not outcomes.failures)
+    # in the order of the rows, not of the replies
+    failures = sorted(outcomes.failures, key=lambda row: (row["entity"], key_order(row["key"])))
     result: dict[str, Any] = {
         "changed": outcomes.changed or marks,
         "complete": complete,
@@ -59,7 +62,7 @@ def result_of(summary: Summary, plan: Plan, stats: ApiStats, check_mode: bool, r
         },
         **{entity.name: outcomes.tallies[entity.name].as_dict() for entity in REGISTERED},
         "unclaimed": {"contacts": plan.contacts.unclaimed, "projects": plan.projects.unclaimed},
-        "failures": outcomes.failures[:LISTED],
+        "failures": failures[:LISTED],
         "skips": outcomes.skips[:LISTED],
         "left_out": dict(sorted(outcomes.left_out.items())),
         "api": api_of(stats, summary.writes),
@@ -94,7 +97,7 @@ def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
     if summary.former:
         text += f". The last seed was in another organisation, {summary.former}"
     if check_mode and summary.outcomes.changed:
-        text += f". That takes about {summary.calls_needed} calls and {summary.minutes:.0f} minutes, verification included"
+        text += f". That takes {summary.calls_needed} calls and {time_words(summary.minutes)}, verification included"
     if result["failures"]:
         failed = sum(tally.failed for tally in summary.outcomes.tallies.values())
         first = result["failures"][0]
@@ -108,6 +111,11 @@ def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
         if summary.resume_after:
             text += f"; run the same command again after {summary.resume_after}"
     return text + "."
+
+
+def time_words(minutes: float) -> str:
+    """Return a duration for a person."""
+    return "less than a minute" if minutes < 1 else f"about {minutes:.0f} minute{'s' if minutes >= 1.5 else ''}"
 
 
 def diff_of(summary: Summary) -> list[dict[str, str]]:

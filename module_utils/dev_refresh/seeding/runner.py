@@ -18,7 +18,7 @@ from .outcomes import Outcomes
 from .plan import Plan, make_plan, minutes_needed
 from .ports import Organisation, OutcomeLog, SeedStore, XeroPort
 from .records import Change, ClientRow, Contact, JobRow, Project
-from .result import Summary, diff_of, result_of
+from .result import Summary, diff_of, result_of, time_words
 from .workers import Workers
 
 CONNECTING_CALLS = 2
@@ -152,7 +152,7 @@ class SeedRun:
                 f"The seed and its verification need {needed} calls and the day's quota has {left} left: contacts come first, then projects"
                 " in the order of xero_seed_mapping.projects.order_by."
             )
-        self.progress.emit("plan", 0, None, f"{needed} calls to make, about {summary.minutes:.0f} min", calls=needed, minutes=round(summary.minutes, 1))
+        self.progress.emit("plan", 0, None, f"{needed} calls to make, {time_words(summary.minutes)}", calls=needed, minutes=round(summary.minutes, 1))
         return summary
 
     def _foresee(self, plan: Plan, summary: Summary) -> None:
