@@ -17,7 +17,11 @@ if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
     from psycopg2.sql import Composable
 
-CHANGED_MEANWHILE = "the row changed while it was being seeded and keeps its value"
+CHANGED_MEANWHILE = "the row changed while it was being seeded, or a trigger of its table kept it from being written; it keeps its value"
+
+
+FIRST_YEAR = 1753
+"""SQL Server's first year; a date before it is not one that Xero takes."""
 
 
 @contextmanager
@@ -107,7 +111,8 @@ def read_deadline(text: str | None) -> datetime | None:
     """Return a date or time, as PostgreSQL writes it in its ISO style, in UTC; a date is its midnight. None where it is neither."""
     try:
         moment = datetime.fromisoformat((text or "").strip())
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        moment = moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return moment if moment.year >= FIRST_YEAR else None
     except (ValueError, OverflowError):
         return None
 

@@ -68,7 +68,7 @@ class Creation:
         self._silent = 0
         self._abort: RefreshError | None = None
         self.day_limit: DayLimitReached | None = None
-        linked = plan.contacts.linked
+        linked = plan.contact_of
         for create in plan.projects.creates:
             if create.client_key in linked:
                 self._make_ready(create, linked[create.client_key])

@@ -116,6 +116,8 @@ class Plan:
     contacts_there: int = 0
     projects_there: int = 0
     owners: NumberOwners | None = None
+    contact_of: dict[str, str] = field(default_factory=dict)
+    """Contact of each client that has one before anything is created."""
 
     @property
     def writes(self) -> int:
@@ -149,6 +151,7 @@ def make_plan(
         _plan_contacts(plan, clients, contacts, claims, owners, mapping.contacts, tenant_id)
     else:
         plan.contacts.kept = {row.key: claims.ids[row.key] for row in clients if claims.ids.get(row.key, "-") == (row.xero_id or "").lower()}
+    plan.contact_of = plan.contacts.linked
     if "projects" in entities:
         _plan_projects(plan, clients, jobs, projects, mapping.projects, tenant_id)
     if "contacts" not in entities:
@@ -206,7 +209,7 @@ def _plan_contacts(
 def _plan_projects(plan: Plan, clients: Sequence[ClientRow], rows: Sequence[JobRow], projects: Sequence[Project], em: EntityMapping, tenant_id: str) -> None:
     """Plan the projects; the contacts are planned already."""
     mine = plan.projects
-    contact_of = plan.contacts.linked
+    contact_of = plan.contact_of
     coming = {create.new.key for create in plan.contacts.creates}
     skipped = {skip.key: skip.reason for skip in plan.contacts.skips}
     known = {row.key for row in clients}

@@ -165,7 +165,7 @@ class SeedRun:
                 outcomes.linked(part.entity.name, link.key, link.name, link.new, link.by)
         left = plan.writes if summary.calls_left is None else summary.calls_left
         batches = min(CONTACTS.writing_calls(len(plan.contacts.creates)), left)
-        made = set(plan.contacts.linked)
+        made = set(plan.contact_of)
         for contact in plan.contacts.creates[: batches * CONTACTS.write_batch]:
             made.add(contact.new.key)
             outcomes.created("contacts", contact.new.key, contact.new.name, None, plan.left_out.get(f"contacts/{contact.new.key}", ()))
