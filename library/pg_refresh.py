@@ -254,6 +254,13 @@ repaired:
   type: list
   elements: str
   sample: []
+effects:
+  description:
+    - Where live is to be replaced - databases that are C(renamed) and C(dropped), C(sessions_ended), rows C(preserved), C(space) needed and free in bytes,
+      and C(seconds_last_time) that the restore took.
+  returned: always
+  type: dict
+  sample: {renamed: [{from: app_dev_refresh, to: app_dev}], dropped: [], sessions_ended: [], space: {needed: 90000000, free: 8000000000}}
 not_predicted:
   description: In check mode, what cannot be known before the run.
   returned: always

@@ -69,6 +69,16 @@ def read_columns(session: Session, table: str) -> dict[str, Column] | None:
     return {row[0]: Column(*row) for row in rows} or None
 
 
+def qualified(session: Session, table: str) -> str:
+    """Return ``schema.table`` of a table that exists and may have been named without its schema."""
+    if "." in table:
+        return table
+    rows = execute(
+        session, "SELECT n.nspname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.relname = %s AND pg_table_is_visible(c.oid)", (table,)
+    )
+    return f"{rows[0][0]}.{table}"
+
+
 def read_primary_key(session: Session, table: str) -> tuple[str, ...]:
     """Return the columns of a table's primary key, in its order."""
     rows = execute(

@@ -2,21 +2,21 @@
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ..dump.facts import DumpFacts
 from ..dump.programs import ClientPrograms
-from ..errors import Finding, GuardError, RefreshError
-from ..postgres import databases, preserve
+from ..errors import Finding, RefreshError
+from ..postgres import contents, databases, gate, preserve
 from ..postgres.server import ServerFacts, read_server
 from . import checks
 from .decide import Decision, Found, Wanted, decide
 from .dumps import DumpFile, locate_dump, read_dump
-from .names import host_findings, source_findings
+from .names import source_findings
 from .repair import finish_swap, repair
+from .server_names import is_local
 from .workspace import Workspace
 
 
@@ -34,16 +34,15 @@ class Plan:
     findings: list[Finding] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
     not_predicted: list[str] = field(default_factory=list)
+    effects: dict[str, Any] = field(default_factory=dict)
+    """What the run does to databases and sessions, and what it needs."""
 
 
 def make_plan(work: Workspace) -> Plan:
     """Repair what a dead run left, check everything, decide; findings are collected in the plan."""
     request, names = work.request, work.request.names
     work.check_fence()
-    findings = host_findings(server_names(request.admin.host), request.forbidden_hosts)
-    if findings:
-        # nothing, not even a repair, is done on such a server
-        raise GuardError(findings)
+    findings: list[Finding] = []
     repair(work)
     server = read_server(work.admin, owner=request.owner.user, names=names.all)
     findings += checks.role_findings(server, owner=request.owner.user)
@@ -86,6 +85,7 @@ def make_plan(work: Workspace) -> Plan:
     if live.exists and not live.was_closed and request.preserve and not findings:
         findings += preserve_findings(work, plan)
     if plan.decision.replaces_live:
+        _note_effects(work, plan)
         plan.not_predicted.append("whether every statement and migration succeeds on the data of the dump")
         if request.preserve:
             plan.not_predicted.append("whether the preserved rows fit the schema after the migrations")
@@ -104,9 +104,30 @@ def _check_dump(work: Workspace, plan: Plan, facts: DumpFacts, wanted: Wanted) -
     plan.findings += checks.encoding_findings(work.databases.get(request.names.live), facts.encoding)
     if plan.decision.action == "restore":
         space = read_space(work, server, facts.uncompressed_bytes)
+        plan.effects["space"] = {"needed": space.needed, "free": space.free}
         if space.free is None:
             plan.warnings.append("The free disk space of the server cannot be read from here and was not checked.")
         plan.findings += checks.capacity_findings(server, jobs=request.jobs, space=space)
+
+
+def _note_effects(work: Workspace, plan: Plan) -> None:
+    """Note which databases are renamed and dropped, which sessions end, which rows are kept, and the space and time it takes."""
+    names, request = work.request.names, work.request
+    sizes = {name: databases.read_size(work.admin, name) for name in work.databases}
+    dropped = [names.previous] if names.previous in work.databases and plan.live.exists else []
+    if plan.decision.action == "restore" and names.staging in work.databases:
+        dropped.append(names.staging)
+    renamed = [{"from": names.staging, "to": names.live}]
+    if plan.live.exists:
+        renamed.insert(0, {"from": names.live, "to": names.previous})
+        if not request.keep_previous:
+            dropped.append(names.live)
+    plan.effects |= {
+        "renamed": renamed,
+        "dropped": [{"database": name, "bytes": sizes[name]} for name in dropped],
+        "sessions_ended": gate.list_sessions(work.admin, [names.live]) if plan.live.exists else [],
+        "seconds_last_time": plan.live.marker.extra.get("stage_seconds") if plan.live.marker else None,
+    }
 
 
 def probe_owner(work: Workspace) -> None:
@@ -134,6 +155,7 @@ def preserve_findings(work: Workspace, plan: Plan) -> list[Finding]:
             if columns is None:
                 plan.warnings.append(f'{where}: "{work.request.names.live}" has no such table, so nothing of it is kept.')
                 continue
+            plan.effects.setdefault("preserved", {})[spec.table] = next(contents.count_rows(session, [preserve.qualified(session, spec.table)]))[1]
             findings.extend(
                 Finding(f'{where}: there is no column "{name}"', "Correct the entry") for name in (*spec.key, *spec.columns) if name not in columns
             )
@@ -151,26 +173,6 @@ def read_space(work: Workspace, server: ServerFacts, uncompressed: int) -> check
         return checks.Space(needed, None)
     facts = os.statvfs(folder)
     return checks.Space(needed, facts.f_bavail * facts.f_frsize)
-
-
-def is_local(host: str) -> bool:
-    """Tell whether the server is on this host, as far as the name says."""
-    return host in ("", "localhost", "127.0.0.1", "::1") or host.startswith("/")
-
-
-def server_names(host: str) -> set[str]:
-    """Return the names and addresses by which the server may be listed as forbidden."""
-    names = {host or "localhost"}
-    if is_local(host):
-        names |= {socket.gethostname(), socket.getfqdn(), "localhost", "127.0.0.1"}
-    elif host:
-        try:
-            names |= {str(entry[4][0]) for entry in socket.getaddrinfo(host, None)}
-            names.add(socket.getfqdn(host))
-        except OSError:
-            # connecting says so in better words
-            return names
-    return names
 
 
 def describe_entries(entries: Iterable[Any]) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from ..errors import GuardError, RefreshError
+from ..mapping import ENTITIES
 from ..postgres import contents, marker, preserve
 from ..postgres.mapped_tables import check_mapping, move_original_ids
 from ..postgres.marker import Marker
@@ -27,7 +28,7 @@ def make_ready(work: Workspace) -> dict[str, Any]:
     state = own_staging(work, staging)
     changed, moved = False, 0
     with work.owner_session(names.staging) as session, explained(f'Making "{names.staging}" ready failed'), transaction(session), session.cursor() as cursor:
-        moved = move_original_ids(session, work.request.mapping, work.request.entities)
+        moved = move_original_ids(session, work.request.mapping, ENTITIES)
         findings, warnings = check_mapping(session, work.request.mapping, work.request.entities)
         findings += contents.private_findings(session, work.request.private_tables)
         if findings:

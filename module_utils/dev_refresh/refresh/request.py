@@ -126,6 +126,11 @@ def _secret_findings(params: Mapping[str, Any]) -> list[Finding]:
     """Return a finding for each password that Ansible's no_log would cut out of names."""
     findings: list[Finding] = []
     named = {"database": params["name"], "owner role": params["owner"], "administrator role": params["login_user"], "host": params["login_host"] or ""}
+    tables = [entry.get("table") for entry in params["preserve"]] + [
+        entry.get("table") if isinstance(entry, dict) else entry for entry in params["private_tables"]
+    ]
+    tables += [(entity or {}).get("table") for entity in (params["mapping"] or {}).values() if isinstance(entity, dict) or entity is None]
+    named["table"] = "\n".join(str(table) for table in tables if table)
     for option, variable in (("login_password", "database_restore_admin_password"), ("owner_password", "database_restore_owner_password")):
         secret = params[option]
         if not secret:

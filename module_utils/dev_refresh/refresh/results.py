@@ -69,6 +69,7 @@ def base_result(work: Workspace) -> dict[str, Any]:
         "moved_ids": 0,
         "repaired": list(work.repaired),
         "warnings_found": list(work.warnings),
+        "effects": {},
         "not_predicted": [],
         "msg": "",
     }
@@ -93,6 +94,7 @@ def planned_result(work: Workspace, plan: Plan) -> dict[str, Any]:
         row_counts=counts,
         skipped_entries=describe_entries(facts.skipped_entries) if facts is not None and decision.replaces_live else [],
         warnings_found=[*work.warnings, *plan.warnings],
+        effects=dict(plan.effects),
         not_predicted=list(plan.not_predicted),
         msg=decision.sentence,
     )

@@ -10,12 +10,14 @@ from ..postgres import databases, marker
 from ..postgres.sessions import explained, transaction
 from .decide import Found
 from .finish import finish, is_due
+from .names import host_findings
 from .plan import Plan, make_plan
 from .ready import make_ready
 from .request import request_from
 from .results import base_result, diff_of, planned_result
 from .rollback import roll_back
 from .sanitise import sanitise
+from .server_names import server_names
 from .stage import discard_staging, stage
 from .swap import swap
 from .workspace import Workspace, open_workspace
@@ -27,6 +29,10 @@ def refresh(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     Raises GuardError with all findings before anything is created, RefreshError when a step fails; the live database is usable then.
     """
     request = request_from(params)
+    forbidden = host_findings(server_names(request.admin.host) | server_names(request.owner.host), request.forbidden_hosts)
+    if forbidden:
+        # nothing, not even a repair, is done on such a server
+        raise GuardError(forbidden)
     general = explained("PostgreSQL refused what the refresh needs", "Correct it, then run again; the run goes on from what was finished")
     with general, open_workspace(request, writing=not check_mode) as work:
         return (_forecast if check_mode else _work)(work)

@@ -5,6 +5,7 @@ import time
 from dataclasses import dataclass
 
 from ..errors import GuardError
+from ..mapping import ENTITIES
 from ..postgres import contents, marker
 from ..postgres.mapped_tables import move_original_ids
 from ..postgres.sessions import explained, transaction
@@ -28,8 +29,8 @@ def sanitise(work: Workspace) -> Sanitised:
     with work.owner_session(staging) as session, explained(f'Sanitising "{staging}" failed'), transaction(session), session.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(int(work.seconds_left * 1000)),))
         contents.run_statements(session, request.sanitise_sql, option="database_restore_sanitise_sql", where=f'"{staging}"')
-        # last, so that the operator's statements can still go by the ids
-        moved = move_original_ids(session, request.mapping, request.entities)
+        # last, so that the operator's statements can still go by the ids; of all entities, since none of production's may reach live
+        moved = move_original_ids(session, request.mapping, ENTITIES)
         findings = contents.private_findings(session, request.private_tables)
         if findings:
             raise GuardError(findings)

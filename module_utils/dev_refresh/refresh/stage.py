@@ -165,7 +165,7 @@ def verify(work: Workspace, facts: DumpFacts) -> dict[str, int]:
     return found
 
 
-def write_marker(work: Workspace, plan: Plan, facts: DumpFacts, counts: dict[str, int]) -> None:
+def write_marker(work: Workspace, plan: Plan, facts: DumpFacts, counts: dict[str, int], seconds: float) -> None:
     """Write the marker of a restored database; what the dump's own marker said is kept beside."""
     request = work.request
     with work.owner_session(request.names.staging) as session, explained("Writing the marker failed"), transaction(session):
@@ -188,7 +188,7 @@ def write_marker(work: Workspace, plan: Plan, facts: DumpFacts, counts: dict[str
                     row_counts=counts,
                     version=__version__,
                     restored_at=marker.now(cursor),
-                    extra=_extra(plan.live, facts.sha256, inherited),
+                    extra={**_extra(plan.live, facts.sha256, inherited), "stage_seconds": seconds},
                 ),
             )
 
@@ -218,8 +218,9 @@ def stage(work: Workspace, plan: Plan) -> float:
     create_staging(work, plan)
     restore(work, facts, programs)
     counts = verify(work, facts)
-    write_marker(work, plan, facts, counts)
-    return round(time.monotonic() - started, 2)
+    seconds = round(time.monotonic() - started, 2)
+    write_marker(work, plan, facts, counts, seconds)
+    return seconds
 
 
 def discard_staging(work: Workspace) -> None:

@@ -1,0 +1,153 @@
+"""The server's crashes, killed rollbacks, sessions that cannot be ended, directory dumps."""
+from __future__ import annotations
+
+import secrets
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+import pytest
+from ansible.module_utils.dev_refresh.errors import GuardError, RefreshError
+from ansible.module_utils.dev_refresh.run_id import new_run_id
+from psycopg2 import sql
+from world.postgres_server import PostgresServer, free_port, wheel_bin_dir
+
+
+@pytest.fixture
+def crashing(pg: Any) -> Iterator[Any]:
+    """Return a caller on a server of its own, which a test may crash."""
+    with tempfile.TemporaryDirectory(prefix="dev_refresh_crash_") as folder:
+        server = PostgresServer(Path(folder) / "data", free_port(), "postgres", secrets.token_hex(12), wheel_bin_dir())
+        server.create()
+        server.start()
+        pg.cluster = type(pg.cluster)(server, pg.cluster.owner, secrets.token_hex(12))
+        session = pg.cluster.connect()
+        with session.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(sql.Identifier(pg.cluster.owner)), (pg.cluster.owner_password,))
+        session.close()
+        yield pg
+        server.stop()
+
+
+def crash(pg: Any) -> None:
+    """Stop the server as if the power had failed, and start it again."""
+    pg.cluster.server.stop(immediate=True)
+    pg.cluster.server.start()
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("delay", [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.4])
+def test_a_server_crash_in_a_restore_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
+    """The module fails with a sentence, and the next run converges."""
+    pg = crashing
+    pg.whole(dump)
+    child = pg.process("staged", dump=newer_dump, sanitise_sql=["SELECT pg_sleep(0.3)"])
+    time.sleep(delay)
+    crash(pg)
+    output, errors = child.communicate(timeout=60)
+    assert b"Traceback" not in output + errors
+    assert b"defect of dev_refresh" not in output
+    pg.whole(newer_dump, sanitise_sql=["SELECT pg_sleep(0.3)"])
+    assert pg.rows("SELECT count(*) FROM client_client") == [(30,)]
+    assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("delay", [0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7])
+def test_a_server_crash_in_a_swap_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
+    """Either the old or the new database is live after it, and the next run finishes."""
+    pg = crashing
+    pg.options["preserve"] = [{"table": "oauth_token"}]
+    pg.whole(dump)
+    run_id = new_run_id()
+    pg("staged", dump=newer_dump, run_id=run_id)
+    pg("ready", run_id=run_id)
+    child = pg.process("live", run_id=run_id)
+    time.sleep(delay)
+    crash(pg)
+    output, errors = child.communicate(timeout=60)
+    assert b"Traceback" not in output + errors
+    assert b"defect of dev_refresh" not in output
+    assert pg.name in pg.oids()
+    pg.whole(newer_dump)
+    assert pg.rows("SELECT count(*) FROM client_client") == [(30,)]
+    assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("delay", [round(0.15 + 0.04 * step, 2) for step in range(20)])
+def test_a_rollback_killed_at_any_instant_is_finished(pg: Any, dump: Any, newer_dump: Any, wait_for: Any, delay: float) -> None:
+    """Live is one of the two and open after the next run, previous the other and closed."""
+    pg.options["preserve"] = [{"table": "oauth_token"}]
+    pg.whole(dump)
+    pg.whole(newer_dump)
+    child = pg.process("previous")
+    time.sleep(delay)
+    child.kill()
+    child.communicate(timeout=30)
+    wait_for(lambda: not pg.rows("SELECT 1 FROM pg_locks WHERE locktype = 'advisory'", "postgres"))
+    result = pg("staged", dump=newer_dump)
+    assert result["action"] == "current"
+    rolled_back = result["situation"]["word"] == "rejected"
+    assert pg.rows("SELECT count(*) FROM client_client") == [(20 if rolled_back else 30,)]
+    assert {name: facts[1] for name, facts in pg.oids().items()} == {pg.name: True, f"{pg.name}_previous": False}
+    assert not pg("staged", dump=newer_dump)["changed"]
+
+
+def test_a_session_that_may_not_be_ended_is_named(pg: Any, dump: Any, newer_dump: Any) -> None:
+    """Only a superuser ends a superuser's session; the swap gives up at once, and the door is open again."""
+    pg.whole(dump)
+    name, password = f"dba_{secrets.token_hex(3)}", secrets.token_hex(8)
+    admin = pg.cluster.connect()
+    with admin.cursor() as cursor:
+        cursor.execute(
+            sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD %s IN ROLE pg_signal_backend, {}").format(*map(sql.Identifier, (name, pg.cluster.owner))),
+            (password,),
+        )
+    run_id = new_run_id()
+    more = {"login_user": name, "login_password": password, "run_id": run_id}
+    pg("staged", dump=newer_dump, **more)
+    pg("ready", **more)
+    superuser = pg.cluster.connect(pg.name)
+    started = time.monotonic()
+    with pytest.raises(RefreshError, match=r"did not end: process .*role postgres"):
+        pg("live", **more)
+    assert time.monotonic() - started < 5
+    assert pg.oids()[pg.name][1]
+    superuser.close()
+    assert pg("live", **more)["changed"]
+    with admin.cursor() as cursor:
+        cursor.execute(f'DROP OWNED BY "{name}"; DROP ROLE "{name}"')
+    admin.close()
+
+
+def test_a_directory_dump_needs_its_manifest(pg: Any, production: Any) -> None:
+    """An emptied data file of a directory passes pg_restore; the checksums of its files do not."""
+    path = production.dump(5, options=("-Fd", "-j2"), name=f"dir_{secrets.token_hex(3)}")
+    with pytest.raises(GuardError, match="manifest"):
+        pg.whole(path)
+    listed = subprocess.run(f"sha256sum -- * > ../{path.name}.sha256", shell=True, cwd=path, check=True)  # noqa: S602 - the command that the remedy gives
+    assert listed.returncode == 0
+    assert pg.whole(path)["dump"]["format"] == "directory"
+    assert pg.whole(path)["action"] == "current"
+
+
+def test_a_schema_that_cannot_be_restored_fails_with_its_first_error(pg: Any, dump: Any, newer_dump: Any, production: Any) -> None:
+    """pg_restore stops at the first error; live is as before and staging is gone."""
+    pg.whole(dump)
+    before = pg.oids()
+    lying = production.dump(
+        5,
+        extra_sql="CREATE FUNCTION bad(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';"
+        " ALTER TABLE job_job ADD CHECK (bad(id)); CREATE OR REPLACE FUNCTION bad(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT false'",
+    )
+    with pytest.raises(RefreshError, match=r"pg_restore failed .*violates check constraint") as caught:
+        pg.whole(lying, force=True)
+    assert "Failing row" not in str(caught.value)
+    assert pg.oids() == before
+    with pytest.raises(psycopg2.OperationalError):
+        pg.rows("SELECT 1", f"{pg.name}_refresh")
