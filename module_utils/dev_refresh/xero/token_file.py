@@ -59,6 +59,19 @@ class TokenFile:
         self._aside = ""
         self.refresh_token = refresh_token
 
+    def create(self, refresh_token: str) -> None:
+        """Make the file, or replace it whatever it holds; raises OSError."""
+        os.makedirs(os.path.dirname(self._path), mode=0o700, exist_ok=True)
+        self._take_lock()
+        try:
+            self._aside = f"{self._path}.new"
+            write_all(self._aside, refresh_token, owner=os.stat(self._path) if os.path.exists(self._path) else None)
+            os.replace(self._aside, self._path)
+            self._aside = ""
+            sync_folder(self._path)
+        finally:
+            self._release()
+
     def _take_lock(self) -> None:
         """Lock a file beside it, since the file itself is replaced."""
         name = f"{self._path}.lock"
@@ -157,9 +170,12 @@ def sync_folder(path: str) -> None:
 
 
 def create_token_file(path: str, refresh_token: str) -> None:
-    """Write a new token file in one step, as playbooks/connect_xero.yml does after the consent."""
-    target = os.path.realpath(os.path.expanduser(path))
-    aside = f"{target}.new"
-    write_all(aside, refresh_token)
-    os.replace(aside, target)
-    sync_folder(target)
+    """Write a token file, new or in place of another, in one step, as playbooks/connect_xero.yml does after the consent.
+
+    A folder that is missing is made for its owner alone. Raises XeroError, with whatever was there untouched.
+    """
+    file = TokenFile(path)
+    try:
+        file.create(refresh_token)
+    except OSError as error:
+        raise XeroError(f"The token could not be stored in {path} ({error.strerror})", "Correct xero_seed_token_file or the folder's rights") from None

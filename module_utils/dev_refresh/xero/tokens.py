@@ -59,6 +59,26 @@ class TokenSource:
                 self._renew()
             return self._token
 
+    def exchange(self, code: str, *, redirect_uri: str, verifier: str | None) -> str:
+        """Exchange the code of a user's consent; return the refresh token, which the caller stores at once, and keep the access token."""
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": redirect_uri}
+        if verifier:
+            form["code_verifier"] = verifier
+        with self._lock:
+            reply = self._ask(form)
+            refresh_token = reply.get("refresh_token")
+            if not isinstance(refresh_token, str) or not refresh_token:
+                raise XeroError("Xero gave no refresh token", "Put offline_access among xero_connect_scopes, then run again")
+            self._accept(reply)
+        return refresh_token
+
+    def check_client(self) -> None:
+        """Raise BadCredentials if Xero does not know the app or its secret; for that a token is asked for that nobody gets."""
+        try:
+            self._ask({"grant_type": "refresh_token", "refresh_token": "none"})
+        except NotConnected:
+            return  # the token was refused, so the app was not
+
     def stop(self) -> None:
         """Make waiting for the identity server end soon."""
         self._stopped = True
@@ -78,6 +98,10 @@ class TokenSource:
                 rotated = reply.get("refresh_token")
                 if isinstance(rotated, str) and rotated and rotated != stored.refresh_token:
                     stored.replace(rotated)
+        self._accept(reply)
+
+    def _accept(self, reply: dict[str, Any]) -> None:
+        """Take over the access token of a reply."""
         token = reply.get("access_token")
         if not isinstance(token, str) or not token or not token.isascii() or not token.isprintable():
             raise XeroError("Xero's identity server answered without an access token", "Check xero_seed_identity_url, then run again")
@@ -99,7 +123,7 @@ class TokenSource:
             if status == 200 and body is not None:
                 return body
             if status is not None and 400 <= status < 500 and status not in (408, 429):
-                raise self._refused(status, body)
+                raise self._refused(status, body, form["grant_type"])
             if self._stopped:
                 raise Stopped("The run was stopped", "Run the same command again")
             if attempt < TRIES:
@@ -137,10 +161,15 @@ class TokenSource:
             return int(reply.status), None, "the reply is not JSON"
         return int(reply.status), body if isinstance(body, dict) else None, None
 
-    def _refused(self, status: int, body: dict[str, Any] | None) -> XeroError:
+    def _refused(self, status: int, body: dict[str, Any] | None, grant: str) -> XeroError:
         """Return the error for a refusal by the identity server."""
         code = str((body or {}).get("error", ""))
         said = f"HTTP {status}" + (f", {code}" if code.isascii() and code.replace("_", "").isalnum() and len(code) < 60 else "")
+        if code == "invalid_grant" and grant == "authorization_code":
+            return NotConnected(
+                f"Xero refused the code of the consent ({said}): a code works once, for five minutes, and for the redirect URI that it was made for",
+                "Run playbooks/connect_xero.yml again and consent once more",
+            )
         if code == "invalid_grant" and self._credentials.token_file:
             return NotConnected(
                 f"Xero refused the refresh token in {self._credentials.token_file} ({said}): it was used up, revoked or is older than 60 days", RECONNECT
@@ -149,6 +178,8 @@ class TokenSource:
             remedy = "Correct xero_seed_client_id and xero_seed_client_secret"
             if not self._credentials.token_file:
                 remedy += "; an app that is no custom connection also needs xero_seed_token_file, which playbooks/connect_xero.yml writes"
+            elif code == "unauthorized_client":
+                remedy += "; a custom connection needs no consent and no xero_seed_token_file"
             return BadCredentials(f"Xero refused the app's client id or secret ({said})", remedy)
         if code == "invalid_scope":
             return BadCredentials(
