@@ -38,6 +38,7 @@ READ_TRIES = 5
 """How often a reading call is made in all when Xero is down or the connection breaks."""
 LIMIT_TRIES = 30
 POOL = 8
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 MAX_PAUSE = 60.0
 
 
@@ -321,7 +322,8 @@ def make_client(api_url: str) -> ApiClient:
     configuration = Configuration()
     configuration.debug = False
     parts = urlsplit(api_url)
-    if not proxy_bypass(parts.hostname or ""):
+    host = parts.hostname or ""
+    if not proxy_bypass(host) and host not in LOOPBACK:
         configuration.proxy = getproxies().get(parts.scheme)
     client = ApiClient(configuration)
     client.set_default_header("Accept-Encoding", "gzip")
