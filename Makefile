@@ -30,7 +30,7 @@ $(STAMP): requirements.txt requirements-dev.txt
 	@test -n "$(PYTHON)" || { echo "No Python 3.11 or later was found; install one, or name it: make PYTHON=/path/to/python3" >&2; exit 1; }
 	@echo "Installing the pinned packages into $(VENV) ..."
 	@"$(PYTHON)" -m venv $(VENV)
-	@"$(BIN)/python" -m pip install -qq --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
+	@"$(BIN)/python" -m pip install -qq --no-compile --disable-pip-version-check -r requirements.txt -r requirements-dev.txt
 	@touch $@
 
 .PHONY: venv
