@@ -58,6 +58,10 @@ class DumpStore:
         """Refuse: a dump is not written to."""
         raise _cannot_write()
 
+    def note_attempt(self, attempt: int) -> None:
+        """Refuse: a dump is not written to."""
+        raise _cannot_write()
+
 
 def _cannot_write() -> RefreshError:
     """Return the error of a write in check mode."""

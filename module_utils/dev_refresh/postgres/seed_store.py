@@ -91,3 +91,11 @@ class PgSeedStore:
             if marker.exists(self._session):
                 marker.update(cursor, seeded_at=marker.now(cursor))
             self._session.commit()
+
+    def note_attempt(self, attempt: int) -> None:
+        """Note the first number for the idempotency keys of the next run in the marker."""
+        with database_errors("noting the attempt"), self._session.cursor() as cursor:
+            present = marker.read(self._session, lock=True)
+            if present is not None:
+                marker.update(cursor, extra={**present.extra, "key_attempt": attempt})
+            self._session.commit()

@@ -44,7 +44,7 @@ class Creation:
 
     def __init__(
         self, xero: XeroPort, store: SeedStore, plan: Plan, outcomes: Outcomes, *,
-        tenant_id: str, projects_there: Sequence[Project], contacts_first: bool, pause: Pause, on_progress: Callable[[], None],
+        tenant_id: str, projects_there: Sequence[Project], contacts_first: bool, attempt: int, pause: Pause, on_progress: Callable[[], None],
     ) -> None:  # fmt: skip
         self._xero = xero
         self._store = store
@@ -52,6 +52,7 @@ class Creation:
         self._outcomes = outcomes
         self._tenant_id = tenant_id
         self._contacts_first = contacts_first
+        self._attempt = attempt
         self._pause = pause
         self._on_progress = on_progress
         self._known = {project.id for project in projects_there}
@@ -66,6 +67,8 @@ class Creation:
         self._on_the_way: set[tuple[str, str]] = set()
         self._contacts_busy = 0
         self._silent = 0
+        self.met_silence = False
+        """Whether Xero never told what became of some row."""
         self._abort: RefreshError | None = None
         self.day_limit: DayLimitReached | None = None
         linked = plan.contact_of
@@ -128,16 +131,16 @@ class Creation:
 
     def _begin(self, workers: Workers, task: _Task) -> None:
         """Give a task to a worker."""
-        xero, pause = self._xero, self._pause
+        xero, pause, attempt = self._xero, self._pause, self._attempt
         if task.kind == "contacts":
             owners = self._plan.owners
             assert owners is not None
             self._contacts_busy += 1
-            workers.start(task, lambda: send_contacts(xero, task.contacts, owners, pause))
+            workers.start(task, lambda: send_contacts(xero, task.contacts, owners, pause, attempt))
         elif task.project is not None:
             project, known = task.project, self._known
             self._on_the_way.add(task.place)
-            workers.start(task, lambda: send_project(xero, project, task.contact_id, known, pause))
+            workers.start(task, lambda: send_project(xero, project, task.contact_id, known, pause, attempt))
         else:
             workers.start(task, lambda: xero.projects_of(task.contact_id))
 
@@ -169,6 +172,7 @@ class Creation:
         self._store_projects(projects)
         for settled in [*contacts, *projects]:
             self._silent = self._silent + 1 if settled.silent else 0
+            self.met_silence |= settled.silent
         if self._silent >= SILENCE and self._abort is None:
             last = [*contacts, *projects][-1]
             self._abort = RefreshError(f"Xero does not answer any more: {last.reason}. What was stored stays. Run the same command again when Xero works.")

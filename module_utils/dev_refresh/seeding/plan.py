@@ -126,9 +126,9 @@ class Plan:
 
     @property
     def verification(self) -> int:
-        """Return the calls that verification needs: connection, organisation and both lists."""
+        """Return the calls that verification needs: organisation and both lists."""
         contacts = CONTACTS.reading_calls(self.contacts_there + len(self.contacts.creates))
-        return 2 + contacts + PROJECTS.reading_calls(self.projects_there + len(self.projects.creates))
+        return 1 + contacts + PROJECTS.reading_calls(self.projects_there + len(self.projects.creates))
 
     @property
     def is_empty(self) -> bool:

@@ -156,3 +156,6 @@ class SeedStore(Protocol):
 
     def finish(self) -> None:
         """Note that everything is seeded."""
+
+    def note_attempt(self, attempt: int) -> None:
+        """Note the first number for the idempotency keys of the next run, if there is a place to."""

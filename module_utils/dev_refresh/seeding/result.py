@@ -26,6 +26,8 @@ class Summary:
     calls_left: int | None = None
     """Calls that the day's quota has for them; None: unknown."""
     minutes: float = 0.0
+    attempt: int = 0
+    """The first number that goes into idempotency keys."""
     marked: bool = False
     note_tenant: bool = False
     note_end: bool = False

@@ -19,10 +19,11 @@ from .plan import Plan, make_plan, minutes_needed
 from .ports import Organisation, OutcomeLog, SeedStore, XeroPort
 from .records import Change, ClientRow, Contact, JobRow, Project
 from .result import Summary, diff_of, result_of, time_words
+from .sending import MAX_SENDS
 from .workers import Workers
 
-CONNECTING_CALLS = 2
-"""Connections and organisation."""
+CONNECTING_CALLS = 1
+"""The organisation; the connections are not an organisation's, and are not counted as such."""
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
@@ -142,6 +143,7 @@ class SeedRun:
         marker = None if self.request.restore_due else marker
         summary = Summary(organisation, Outcomes.of_plan(plan, self.log), calls_needed=needed, calls_left=left)
         summary.minutes = minutes_needed(needed, per_minute=self.request.calls_per_minute, used=len(stats.recent))
+        summary.attempt = int(marker.extra.get("key_attempt", 0)) if marker is not None else 0
         summary.marked = self.request.restore_due or marker is not None
         summary.note_tenant = summary.marked and (marker is None or marker.tenant_id != organisation.tenant_id)
         summary.note_end = summary.marked and (marker is None or summary.note_tenant or marker.seeded_at is None)
@@ -185,7 +187,7 @@ class SeedRun:
                     if key in cleared.get(part.entity.name, ()):
                         outcomes.cleared(part.entity.name, key, part.stale_names[key])
         creation = Creation(
-            self.xero, self.store, plan, outcomes, tenant_id=tenant_id, projects_there=projects, contacts_first=summary.short,
+            self.xero, self.store, plan, outcomes, tenant_id=tenant_id, projects_there=projects, contacts_first=summary.short, attempt=summary.attempt,
             pause=lambda tries: self.sleep(min(LONGEST_PAUSE, FIRST_PAUSE * 2 ** (tries - 1))), on_progress=lambda: self._tell(plan, summary),
         )  # fmt: skip
         for part in (plan.contacts, plan.projects):
@@ -201,7 +203,12 @@ class SeedRun:
                     creation.lost_client(link.key, reason)
         self._tell(plan, summary)
         self.xero.expect_calls(plan.writes)
-        creation.run()
+        try:
+            creation.run()
+        finally:
+            if creation.met_silence:
+                # Xero answers a key that met a failure with that failure for six minutes: the next run needs other keys
+                self.store.note_attempt(summary.attempt + MAX_SENDS)
         if creation.day_limit is not None:
             summary.resume_after = creation.day_limit.resume_after
         elif summary.short and not outcomes.remaining:

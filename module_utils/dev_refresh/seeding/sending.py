@@ -48,10 +48,10 @@ class Sent:
     error: RefreshError | None = None
 
 
-def send_contacts(xero: XeroPort, batch: Sequence[ContactCreate], owners: NumberOwners, pause: Pause) -> Sent:
-    """Create a batch of contacts."""
+def send_contacts(xero: XeroPort, batch: Sequence[ContactCreate], owners: NumberOwners, pause: Pause, attempt: int) -> Sent:
+    """Create a batch of contacts; ``attempt`` is the first number that goes into the idempotency keys."""
     sent = Sent()
-    sender = _ContactSender(xero, owners, pause, sent.settled)
+    sender = _ContactSender(xero, owners, pause, sent.settled, attempt)
     try:
         sender.run([_Contact(create, create.new, list(create.further_names)) for create in batch])
     except RefreshError as error:
@@ -59,11 +59,11 @@ def send_contacts(xero: XeroPort, batch: Sequence[ContactCreate], owners: Number
     return sent
 
 
-def send_project(xero: XeroPort, create: ProjectCreate, contact_id: str, known: Collection[str], pause: Pause) -> Sent:
+def send_project(xero: XeroPort, create: ProjectCreate, contact_id: str, known: Collection[str], pause: Pause, attempt: int) -> Sent:
     """Create one project; ``known`` are the ids of projects that are there already or belong to other jobs."""
     sent = Sent()
     try:
-        sent.settled.append(_send_project(xero, create, contact_id, known, pause))
+        sent.settled.append(_send_project(xero, create, contact_id, known, pause, attempt))
     except RefreshError as error:
         sent.error = error
     return sent
@@ -95,12 +95,12 @@ class _Contact:
 class _ContactSender:
     """Sends one batch, again and again with fewer rows, until every row is settled."""
 
-    def __init__(self, xero: XeroPort, owners: NumberOwners, pause: Pause, settled: list[Settled]) -> None:
+    def __init__(self, xero: XeroPort, owners: NumberOwners, pause: Pause, settled: list[Settled], attempt: int) -> None:
         self._xero = xero
         self._owners = owners
         self._pause = pause
         self._settled = settled
-        self._attempt = 0
+        self._attempt = attempt
         self._tries = 0
 
     def run(self, pending: list[_Contact]) -> None:
@@ -177,11 +177,11 @@ class _ContactSender:
         self._settled.append(Settled(row.new.key, kind, xero_id, row.new.name, reason, row.left_out if kind == "created" else (), silent))
 
 
-def _send_project(xero: XeroPort, create: ProjectCreate, contact_id: str, known: Collection[str], pause: Pause) -> Settled:
+def _send_project(xero: XeroPort, create: ProjectCreate, contact_id: str, known: Collection[str], pause: Pause, attempt: int) -> Settled:
     """Send one project until it is settled."""
     names = list(create.names[1:])
     new = create.under(contact_id)
-    attempt = tries = 0
+    tries = 0
     left_out: tuple[str, ...] = ()
     while True:
         try:

@@ -26,10 +26,23 @@ def sandbox(shared_sandbox: SandboxServer) -> SandboxServer:
     return shared_sandbox
 
 
+@pytest.fixture(scope="session")
+def seeding_database(cluster: Any) -> str:
+    """Make one database for all tests of this folder: making one takes longer than a test."""
+    session = cluster.connect()
+    with session.cursor() as cursor:
+        cursor.execute(f"CREATE DATABASE app_dev_seeding OWNER {cluster.owner} TEMPLATE template0")
+    session.close()
+    return "app_dev_seeding"
+
+
 @pytest.fixture
-def app(cluster: Any, database: str, sandbox: SandboxServer, tmp_path: Path) -> App:
+def app(cluster: Any, seeding_database: str, sandbox: SandboxServer, tmp_path: Path) -> App:
     """Return an app with empty tables."""
-    made = App(cluster, database, sandbox, tmp_path)
+    made = App(cluster, seeding_database, sandbox, tmp_path)
+    for (schema,) in made.sql("SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'"):
+        made.sql(f'DROP SCHEMA "{schema}" CASCADE')
+    made.sql("CREATE SCHEMA public")
     made.sql(DDL)
     return made
 
