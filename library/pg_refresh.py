@@ -108,16 +108,6 @@ options:
     description: Restore even if the dump is in already, was rejected, or is older than the one that is in.
     type: bool
     default: false
-  mapping:
-    description: The tables whose Xero ids are moved out of the rows, as for the module M(xero_seed).
-    type: dict
-    default: {}
-  entities:
-    description: The entities of O(mapping) that count.
-    type: list
-    elements: str
-    choices: [contacts, projects]
-    default: [contacts, projects]
   migrations_pending:
     description: Whether migrations are pending on the live database, where that is known. With a current dump it makes RV(action) V(migrate).
     type: bool
@@ -143,6 +133,7 @@ options:
     default: 7200
 extends_documentation_fragment:
   - dev_refresh_postgresql
+  - dev_refresh_mapping
 attributes:
   check_mode:
     support: full
