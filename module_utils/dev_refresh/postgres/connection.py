@@ -64,7 +64,7 @@ def connect(login: Login, database: str, *, application_name: str, autocommit: b
     if options:
         settings["options"] = options
     try:
-        session = psycopg2.connect(**settings)
+        session: Connection = psycopg2.connect(**settings)
     except psycopg2.OperationalError as exc:
         raise RefreshError(_explain(login, database, str(exc))) from None
     session.autocommit = autocommit

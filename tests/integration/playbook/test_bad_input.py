@@ -1,0 +1,164 @@
+"""What a user can get wrong: each gives a clear message, and nothing is changed."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(scope="module")
+def dumps(stage, tmp_path_factory):
+    """Return bad dumps by name."""
+    folder = tmp_path_factory.mktemp("dumps")
+    told = stage.told
+    good = Path(told["dump"])
+    restore = Path(told["postgres"]["bin_dir"]) / "pg_restore"
+    made = {name: folder / f"{name}.dump" for name in ("text", "plain", "truncated", "tar", "other")}
+    made["text"].write_text("<html>404 Not Found</html>\n")
+    made["plain"].write_bytes(subprocess.run([restore, "-f", "-", good], check=True, capture_output=True).stdout)
+    made["truncated"].write_bytes(good.read_bytes()[:-2000])
+    dump = Path(told["postgres"]["bin_dir"]) / "pg_dump"
+    environment = {"PGPASSWORD": told["postgres"]["superuser_password"]}
+    reach = ["-h", told["postgres"]["host"], "-p", str(told["postgres"]["port"]), "-U", told["postgres"]["superuser"]]
+    subprocess.run([dump, *reach, "-Ft", "-f", made["tar"], "postgres"], check=True, env=environment)
+    session = stage.connect("postgres")
+    with session.cursor() as cursor:
+        cursor.execute("CREATE DATABASE another_app")
+    session.close()
+    other = stage.connect("another_app")
+    with other.cursor() as cursor:
+        cursor.execute("CREATE TABLE recipe (id int)")
+    other.close()
+    subprocess.run([dump, *reach, "-Fc", "-f", made["other"], "another_app"], check=True, env=environment)
+    session = stage.connect("postgres")
+    with session.cursor() as cursor:
+        cursor.execute("DROP DATABASE another_app")
+    session.close()
+    return {name: str(path) for name, path in made.items()}
+
+
+def refused(stage, extra, *messages):
+    """Run with ``extra`` and check that it fails in the guard, saying ``messages``, and changes nothing."""
+    before = stage.everything()
+    ran = stage.run(extra=extra)
+    assert ran.code == 2, ran.output
+    text = " ".join(ran.output.split())
+    for message in messages:
+        assert message in text, ran.output
+    assert "Traceback" not in ran.output
+    assert "Unexpected" not in ran.output
+    assert stage.everything() == before
+    assert ran.report["status"] == "failed"
+    assert {phase["name"]: phase["status"] for phase in ran.report["phases"]}["guard"] == "failed"
+    return ran
+
+
+@pytest.mark.parametrize(
+    ("dump", "messages"),
+    [
+        ("missing", ["/nowhere/production.dump", "does not exist"]),
+        ("text", ["pg_dump -Fc"]),
+        ("plain", ["plain SQL", "pg_dump -Fc"]),
+        ("tar", ["tar", "pg_dump -Fc"]),
+        ("truncated", ["ends early"]),
+        ("other", ["another app"]),
+    ],
+)
+def test_a_dump_that_is_none(stage, dumps, dump, messages):
+    refused(stage, {"database_restore_dump": dumps.get(dump, "/nowhere/production.dump"), "database_restore_require_checksum": False}, *messages)
+
+
+def test_wrong_password_and_server_down(stage):
+    refused(stage, {"database_restore_admin_password": "not-the-password"}, "the server refused the password")
+    refused(stage, {"database_restore_owner_password": "not-the-password"}, "the server refused the password")
+    refused(stage, {"database_restore_port": 1}, "no PostgreSQL server answers")
+
+
+def test_several_mistakes_are_listed_together(stage):
+    """The user mends all of it at once instead of one a run."""
+    refused(
+        stage,
+        {
+            "database_restore_name": "jobs_production",
+            "database_restore_dump": "/nowhere/production.dump",
+            "xero_seed_client_secret": "not-the-secret-at-all",
+            "xero_seed_entities": ["contact"],
+            "xero_seed_mapping": {"contacts": {"tabel": "client_client"}},
+        },
+        "production",
+        "/nowhere/production.dump",
+        "client secret",
+        "xero_seed_entities",
+        "tabel",
+    )
+
+
+def test_missing_client_id(stage):
+    refused(stage, {"xero_seed_client_id": ""}, "xero_seed_client_id")
+
+
+def test_a_mapping_that_names_what_is_not_there_is_told_the_nearest(stage):
+    """The dump must be migrated first, so this is found on staging, before the swap."""
+    before = stage.everything()
+    ran = stage.run(extra={"xero_seed_mapping": {"contacts": {"table": "client_cleint"}}})
+    assert ran.code == 2
+    assert "client_client" in ran.output
+    databases, contents, organisation = stage.everything()
+    assert [row for row in databases if not row[0].endswith("_refresh")] == list(before[0]), "live was touched"
+    assert organisation == before[2]
+    assert {name: value for name, value in contents.items() if "_refresh." not in name} == before[1]
+
+
+def test_a_live_database_that_is_not_ours_needs_adopt(stage):
+    name = stage.told["database"]
+    session = stage.connect("postgres")
+    with session.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE IF EXISTS {name}_refresh WITH (FORCE)")
+        cursor.execute(f"CREATE DATABASE {name} OWNER {stage.told['postgres']['owner']} TEMPLATE template0")
+    live = stage.connect(name)
+    with live.cursor() as cursor:
+        cursor.execute("CREATE TABLE somebodys_work (id int)")
+    live.close()
+    refused(stage, {}, "database_restore_adopt")
+    with session.cursor() as cursor:
+        cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    session.close()
+
+
+@pytest.mark.parametrize("case", ["not_demo", "none", "several", "forbidden", "wrong_name", "wrong_secret"])
+def test_the_organisation_must_be_the_right_one(stage, xero, case):
+    extra, messages = {
+        "not_demo": ({}, ["demo company", "xero_seed_allow_non_demo"]),
+        "none": ({"xero_seed_tenant_id": ""}, ["connected"]),
+        "several": ({"xero_seed_tenant_id": ""}, ["xero_seed_tenant_id"]),
+        "forbidden": ({"xero_seed_forbidden_tenant_ids": [xero.tenant_id]}, ["xero_seed_forbidden_tenant_ids"]),
+        "wrong_name": ({"xero_seed_organisation": "Somebody Else Ltd"}, ["Somebody Else Ltd"]),
+        "wrong_secret": ({"xero_seed_client_secret": "not-the-secret-at-all"}, ["client secret"]),
+    }[case]
+    if case == "not_demo":
+        xero.change_organisation(is_demo_company=False)
+    elif case == "none":
+        xero.disconnect()
+    elif case == "several":
+        xero.connect(xero.add_organisation(name="Another Company (NZ)"))
+    reach = {
+        "xero_seed_api_url": xero.url,
+        "xero_seed_identity_url": xero.identity_url,
+        "xero_seed_client_id": xero.client_id,
+        "xero_seed_client_secret": xero.client_secret,
+        "xero_seed_tenant_id": xero.tenant_id if case != "none" else "",
+    }
+    state = xero.get_state()
+    refused(stage, {**reach, **extra}, *messages)
+    assert xero.get_state() == state
+
+
+@pytest.fixture
+def xero():
+    """Start a sandbox of the test's own."""
+    from xero_sandbox.testing import SandboxServer
+
+    with SandboxServer() as server:
+        yield server
