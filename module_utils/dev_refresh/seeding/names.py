@@ -1,6 +1,7 @@
 """Names: the form that Xero accepts, when two are the same, and how a project's name is built."""
 from __future__ import annotations
 
+import hashlib
 import re
 import unicodedata
 from dataclasses import dataclass
@@ -62,8 +63,12 @@ def with_suffix(name: str, suffix: str, length: int = CONTACT_NAME_LENGTH) -> st
 
 
 def distinct_names(name: str, key: str, length: int = CONTACT_NAME_LENGTH) -> list[str]:
-    """Return the names that a row may be given, in order: its own, with the last 8 characters of its key, with the whole key."""
-    names = [name, with_suffix(name, key[-8:], length), with_suffix(name, key, length)]
+    """Return the names that a row may be given, in order: its own, with the last 8 characters of its key, with the whole key, with its hash.
+
+    The hash is for keys that Xero takes for the same, such as ``a`` and ``A``.
+    """
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+    names = [name, with_suffix(name, key[-8:], length), with_suffix(name, key, length), with_suffix(name, digest, length)]
     return list(dict.fromkeys(names))
 
 
