@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from ..errors import RefreshError
@@ -58,5 +59,9 @@ class DatabaseLock:
         return session
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        if self._session is not None:
-            self._session.close()
+        if self._session is None:
+            return
+        # a closed session takes a moment to end on the server, and the next task of the same run must find the lock free
+        with suppress(Exception), self._session.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+        self._session.close()
