@@ -94,7 +94,7 @@ class Listener:
                 "End what uses it, or set xero_connect_redirect_port to another one and add http://localhost:<port>/callback to the app's redirect URIs",
             ) from None
         for server in self._servers:
-            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": POLL}, daemon=True, name="consent").start()
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": POLL / 4}, daemon=True, name="consent").start()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
