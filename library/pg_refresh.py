@@ -111,6 +111,20 @@ options:
   migrations_pending:
     description: Whether migrations are pending on the live database, where that is known. With a current dump it makes RV(action) V(migrate).
     type: bool
+  mapping:
+    description:
+      - Which tables and columns hold clients and jobs, as O(xero_seed#module:mapping); their Xero ids are moved into the marker schema.
+    type: dict
+    default: {}
+  entities:
+    description: The entities of O(mapping) that count.
+    type: list
+    elements: str
+    choices: [contacts, projects]
+    default: [contacts, projects]
+  ledger_table:
+    description: Table that lists the applied migrations. A dump that has neither it nor a mapped table is another app's and refused.
+    type: str
   post_commands_sha256:
     description: Hash of the commands that run after the migrations. Another hash makes the live database out of date.
     type: str
@@ -133,7 +147,6 @@ options:
     default: 7200
 extends_documentation_fragment:
   - dev_refresh_postgresql
-  - dev_refresh_mapping
 attributes:
   check_mode:
     support: full
@@ -272,7 +285,7 @@ findings:
 """
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible.module_utils.dev_refresh.mapping import ENTITIES, MAPPING_OPTIONS
+from ansible.module_utils.dev_refresh.mapping import ENTITIES
 from ansible.module_utils.dev_refresh.postgres.options import POSTGRESQL_OPTIONS
 from ansible.module_utils.dev_refresh.refresh.run import refresh
 from ansible.module_utils.dev_refresh.reporting import run_module
@@ -302,10 +315,12 @@ OPTIONS = {
     "preserve": {"type": "list", "elements": "dict", "default": [], "options": PRESERVE_OPTIONS},
     "keep_previous": {"type": "bool", "default": True},
     "force": {"type": "bool", "default": False},
-    "mapping": {"type": "dict", "default": {}, "options": MAPPING_OPTIONS},
+    # checked by ourselves, so that its mistakes come together with all others
+    "mapping": {"type": "dict", "default": {}},
     "entities": {"type": "list", "elements": "str", "default": list(ENTITIES), "choices": list(ENTITIES)},
     "migrations_pending": {"type": "bool"},
     "post_commands_sha256": {"type": "str"},
+    "ledger_table": {"type": "str"},
     "finish_sql": {"type": "list", "elements": "str", "default": []},
     "run_id": {"type": "str"},
     "progress_file": {"type": "path"},

@@ -31,6 +31,12 @@ class RefreshError(Exception):
         self.details: dict[str, Any] = dict(details or {})
 
 
+def as_finding(error: RefreshError) -> Finding:
+    """Return the error as a finding: its first sentence is what is wrong, the rest what to do."""
+    what, _, remedy = str(error).rstrip(".").partition(". ")
+    return Finding(what, remedy or "Mend it and run again")
+
+
 class GuardError(RefreshError):
     """A guard refused before anything was written; carries all its findings."""
 

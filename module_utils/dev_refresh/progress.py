@@ -14,7 +14,7 @@ class ProgressWriter:
     """
 
     def __init__(self, path: str | Path | None) -> None:
-        self._file: TextIO | None = open(path, "a", encoding="utf-8", buffering=1) if path else None
+        self._file: TextIO | None = open(path, "a", encoding="utf-8", buffering=1) if path else None  # noqa: SIM115 - kept open until close()
 
     def emit(self, phase: str, done: int, total: int | None = None, note: str = "", **more: Any) -> None:
         """Write one event."""

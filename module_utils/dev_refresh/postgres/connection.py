@@ -50,7 +50,7 @@ def connect(login: Login, database: str, *, application_name: str, autocommit: b
     try:
         import psycopg2
     except ImportError as exc:
-        raise RefreshError("The Python package psycopg2 is missing on this host. Install requirements.txt for the interpreter that Ansible uses there.") from exc
+        raise RefreshError("The Python package psycopg2 is missing here. Install requirements.txt for the interpreter that Ansible uses there.") from exc
     settings: dict[str, Any] = {
         **login.libpq(database),
         "connect_timeout": CONNECT_TIMEOUT,

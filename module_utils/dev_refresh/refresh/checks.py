@@ -1,7 +1,7 @@
 """Checks of the server before anything is created; pure, from facts that were read."""
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import Finding
@@ -174,5 +174,23 @@ def encoding_findings(live: Database | None, encoding: str) -> list[Finding]:
         Finding(
             f"The dump has the encoding {encoding} and the database to be replaced has {target}, in which not all of it can be stored",
             "Make the development database anew with UTF8 (CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0)",
+        )
+    ]
+
+
+def app_findings(path: str, tables: Collection[str], *, mapped: Sequence[str], ledger: str | None) -> list[Finding]:
+    """Return a finding if the dump is another app's: it has neither a mapped table nor the table of the applied migrations.
+
+    ``tables`` are ``schema.table``. A mapped table alone may be missing: a pending migration may bring it, and staging is checked before the swap.
+    """
+    if not mapped or not ledger or not tables:
+        return []
+    named = {name if "." in name else f"public.{name}" for name in (*mapped, ledger)}
+    if named & set(tables):
+        return []
+    return [
+        Finding(
+            f"{path} looks like the dump of another app: it has neither of the tables {', '.join(mapped)} nor {ledger}, but {', '.join(sorted(tables)[:5])}",
+            "Correct database_restore_dump, or the tables in xero_seed_mapping and app_migrate_ledger",
         )
     ]

@@ -42,7 +42,8 @@ def locate_dump(request: Request, *, deadline: float) -> LocatedDump:
     expected = expected_checksum(path, request.checksum, is_glob=is_pattern(request.dump), require=request.require_checksum)
     hashing = HashThread(path, seconds=deadline)
     hashing.run()
-    findings = [expected.finding] if expected.finding else []
+    # of a dump that cannot be read, only that is worth saying
+    findings = [expected.finding] if expected.finding and hashing.sha256 else []
     if hashing.sha256 and expected.sha256 and expected.sha256 not in (hashing.sha256, hashing.manifest_sha256):
         remedy = "It is another dump or was damaged on the way: copy it again, or correct the expected checksum"
         findings.append(Finding(f"The checksum of {path} is sha256:{hashing.sha256}, and sha256:{expected.sha256} is expected ({expected.source})", remedy))

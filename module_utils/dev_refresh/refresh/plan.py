@@ -8,7 +8,7 @@ from typing import Any
 
 from ..dump.facts import DumpFacts
 from ..dump.programs import ClientPrograms
-from ..errors import Finding, RefreshError
+from ..errors import Finding, RefreshError, as_finding
 from ..postgres import contents, databases, gate, preserve
 from ..postgres.server import ServerFacts, read_server
 from . import checks
@@ -54,7 +54,7 @@ def make_plan(work: Workspace) -> Plan:
         ours = {name: work.find(name).ours for name in (names.previous, names.old) if name in work.databases}
         findings += checks.foreign_findings(names, work.databases, {**ours, names.staging: staging.ours})
     except RefreshError as error:
-        findings.append(Finding(str(error).rstrip("."), "Nothing was changed"))
+        findings.append(as_finding(error))
         live = Found(exists=names.live in work.databases)
     work.check_fence(live, staging)
     located = locate_dump(request, deadline=work.seconds_left)
@@ -100,6 +100,8 @@ def _check_dump(work: Workspace, plan: Plan, facts: DumpFacts, wanted: Wanted) -
         plan.findings.append(Finding(f"{facts.path} changed while it was read", "Wait until its copy is finished"))
     plan.decision = decide(request.names.live, plan.live, plan.staging, replace(wanted, created=facts.created or None))
     plan.findings += source_findings(request.names.live, facts.source_database or None)
+    mapped = [request.mapping.entity(name).table for name in request.entities]
+    plan.findings += checks.app_findings(facts.path, facts.rows, mapped=mapped, ledger=request.ledger_table)
     plan.findings += checks.extension_findings(server, facts.extensions)
     plan.findings += checks.encoding_findings(work.databases.get(request.names.live), facts.encoding)
     if plan.decision.action == "restore":

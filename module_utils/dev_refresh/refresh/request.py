@@ -49,6 +49,9 @@ class Request:
     run_id_given: bool = False
     progress_file: str | None = None
     deadline: float = 7200.0
+    ledger_table: str | None = None
+    findings: tuple[Finding, ...] = ()
+    """What is wrong with the parameters themselves; nothing is done with a request that has any."""
 
     @property
     def parameters(self) -> str:
@@ -62,7 +65,7 @@ class Request:
 
 
 def request_from(params: Mapping[str, Any]) -> Request:
-    """Return the request of the module's parameters; raise GuardError with everything that is wrong with them."""
+    """Return the request of the module's parameters, with everything that is wrong with them in its ``findings``."""
     names = Names(params["name"])
     findings = name_findings(params["name"], allowed=params["allowed_names"], maintenance=params["maintenance_db"])
     findings += _secret_findings(params)
@@ -80,8 +83,6 @@ def request_from(params: Mapping[str, Any]) -> Request:
         mapping = parse_mapping(params["mapping"])
     except GuardError as error:
         findings += error.findings
-    if findings:
-        raise GuardError(findings)
     return Request(
         names=names,
         state=params["state"],
@@ -109,6 +110,8 @@ def request_from(params: Mapping[str, Any]) -> Request:
         run_id_given=bool(run_id),
         progress_file=params["progress_file"],
         deadline=float(params["deadline"]),
+        ledger_table=params["ledger_table"],
+        findings=tuple(findings),
     )
 
 

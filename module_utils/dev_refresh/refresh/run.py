@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..errors import GuardError, RefreshError
+from ..errors import Finding, GuardError, RefreshError, as_finding
 from ..postgres import databases, marker
 from ..postgres.sessions import explained, transaction
 from .decide import Found
@@ -13,7 +13,7 @@ from .finish import finish, is_due
 from .names import host_findings
 from .plan import Plan, make_plan
 from .ready import make_ready
-from .request import request_from
+from .request import Request, request_from
 from .results import base_result, diff_of, planned_result
 from .rollback import roll_back
 from .sanitise import sanitise
@@ -32,10 +32,25 @@ def refresh(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
     forbidden = host_findings(server_names(request.admin.host) | server_names(request.owner.host), request.forbidden_hosts)
     if forbidden:
         # nothing, not even a repair, is done on such a server
-        raise GuardError(forbidden)
+        raise GuardError([*request.findings, *forbidden])
+    if request.findings:
+        raise GuardError([*request.findings, *_further_findings(request)])
     general = explained("PostgreSQL refused what the refresh needs", "Correct it, then run again; the run goes on from what was finished")
     with general, open_workspace(request, writing=not check_mode) as work:
         return (_forecast if check_mode else _work)(work)
+
+
+def _further_findings(request: Request) -> list[Finding]:
+    """Return what else is wrong, read-only, so that a user with a wrong name or mapping is told of the dump and the server in the same run."""
+    if request.state != "staged" or request.dump is None:
+        return []
+    try:
+        with open_workspace(request, writing=False) as work:
+            return make_plan(work).findings
+    except GuardError as error:
+        return error.findings
+    except RefreshError as error:
+        return [as_finding(error)]
 
 
 def _work(work: Workspace) -> dict[str, Any]:
