@@ -172,11 +172,7 @@ from ansible.module_utils.dev_refresh.seed import OPTIONS, seed
 def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
 
-    def work() -> dict[str, object]:
-        result = seed(module.params, check_mode=module.check_mode, warn=module.warn)
-        return result if module._diff else {key: value for key, value in result.items() if key != "diff"}
-
-    run_module(module, work)
+    run_module(module, lambda: seed(module.params, check_mode=module.check_mode, diff=module._diff, warn=module.warn))
 
 
 if __name__ == "__main__":

@@ -45,8 +45,8 @@ OPTIONS: dict[str, Any] = {
 Warn = Callable[[str], None]
 
 
-def seed(params: Mapping[str, Any], *, check_mode: bool, warn: Warn) -> dict[str, Any]:
-    """Seed, or in check mode say what a seed would do; return the module's result.
+def seed(params: Mapping[str, Any], *, check_mode: bool, diff: bool = True, warn: Warn) -> dict[str, Any]:
+    """Seed, or in check mode say what a seed would do; return the module's result, with ``diff`` the names of what changed too.
 
     Raises RefreshError and GuardError.
     """
@@ -58,19 +58,19 @@ def seed(params: Mapping[str, Any], *, check_mode: bool, warn: Warn) -> dict[str
         progress = ProgressWriter(params["progress_file"] or None)
         stack.callback(progress.close)
         if check_mode and params["dump"]:
-            return _forecast_from_dump(params, mapping, login, database, progress, warn)
+            return _forecast_from_dump(params, mapping, login, database, progress, warn, diff=diff)
         if not check_mode:
             holder = f"xero_seed {params['run_id'] or 'without a run id'}"
             stack.enter_context(DatabaseLock(login, database, holder=holder, maintenance=params["maintenance_db"]))
         session = stack.enter_context(contextlib.closing(connect(login, database, application_name="dev_refresh xero_seed")))
         _check(session, mapping, params["entities"], warn)
         store = PgSeedStore(session, mapping, run_id=params["run_id"])
-        return _run(params, mapping, store, progress, warn, check_mode=check_mode)
+        return _run(params, mapping, store, progress, warn, check_mode=check_mode, diff=diff)
 
 
 def _run(
     params: Mapping[str, Any], mapping: RowMapping, store: SeedStore, progress: ProgressWriter, warn: Warn, *,
-    check_mode: bool, restore_due: bool = False, reasons: Sequence[str] = (),
+    check_mode: bool, diff: bool, restore_due: bool = False, reasons: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Connect to Xero and run."""
     request = SeedRequest(
@@ -83,6 +83,7 @@ def _run(
         run_id=params["run_id"],
         calls_per_minute=params["calls_per_minute"],
         daily_reserve=params["daily_reserve"],
+        diff=diff,
     )
     with contextlib.ExitStack() as stack:
         log = RequestLog(params["log_dir"], module="xero_seed", run_id=params["run_id"], keep=params["log_keep"])
@@ -120,19 +121,21 @@ def _check(session: Connection, mapping: RowMapping, entities: Sequence[str], wa
         raise GuardError(findings)
 
 
-def _forecast_from_dump(params: Mapping[str, Any], mapping: RowMapping, login: Login, database: str, progress: ProgressWriter, warn: Warn) -> dict[str, Any]:
+def _forecast_from_dump(
+    params: Mapping[str, Any], mapping: RowMapping, login: Login, database: str, progress: ProgressWriter, warn: Warn, *, diff: bool
+) -> dict[str, Any]:
     """Say what a seed would do after the dump was restored."""
     # where migrations or the like come in between, what does not fit now may fit then
     lenient = bool(params["forecast_reasons"])
     with contextlib.closing(_session_for_dump(params, login, database)) as session:
         programs = find_programs(params["bin_dir"], server_major=session.server_version // 10000)
-        with tables_from_dump(session, programs, str(params["dump"]), mapping, lenient=lenient) as tables:
+        with tables_from_dump(session, programs, str(params["dump"]), mapping, params["entities"], lenient=lenient) as tables:
             if not lenient:
                 _check(session, tables.mapping, params["entities"], warn, keep=True)
             with database_errors("looking at the rows of the dump"):
                 soften(session, tables)
             store = DumpStore(session, tables, params["entities"])
-            return _run(params, tables.mapping, store, progress, warn, check_mode=True, restore_due=True, reasons=tables.reasons)
+            return _run(params, tables.mapping, store, progress, warn, check_mode=True, diff=diff, restore_due=True, reasons=tables.reasons)
 
 
 def _session_for_dump(params: Mapping[str, Any], login: Login, database: str) -> Connection:

@@ -32,7 +32,9 @@ class TablesOfDump:
 
 
 @contextmanager
-def tables_from_dump(session: Connection, programs: ClientPrograms, path: str, mapping: Mapping, *, lenient: bool = False) -> Iterator[TablesOfDump]:
+def tables_from_dump(
+    session: Connection, programs: ClientPrograms, path: str, mapping: Mapping, entities: Collection[str], *, lenient: bool = False
+) -> Iterator[TablesOfDump]:
     """Fill temporary tables from the dump and yield their mapping; all is rolled back at the end, and nothing else is written.
 
     Column types that this server does not know become text. What the dump lacks raises RefreshError, or with ``lenient`` becomes empty and is
@@ -42,8 +44,11 @@ def tables_from_dump(session: Connection, programs: ClientPrograms, path: str, m
         raise RefreshError("The rows of a dump were asked for outside a transaction. This is a defect of dev_refresh.")
     found = TablesOfDump(mapping)
     try:
-        entities = []
-        for number, em in enumerate((mapping.contacts, mapping.projects)):
+        # the clients are needed for the jobs too
+        mapped = {"contacts": mapping.contacts, "projects": mapping.projects}
+        for number, em in enumerate(mapped.values()):
+            if em.entity == "projects" and em.entity not in entities:
+                continue
             name = _free_name(session, em.table.split(".", 1)[-1], number)
             try:
                 dump = _make(session, programs, path, em, name)
@@ -56,8 +61,8 @@ def tables_from_dump(session: Connection, programs: ClientPrograms, path: str, m
             if lenient:
                 _add(session, name, missing)
                 found.reasons += [f'table "{em.table}" of the dump has no column "{column}", which migrations may bring' for column in missing]
-            entities.append(replace(em, table=f"{TEMPORARY}.{name}"))
-        found.mapping = Mapping(*entities)
+            mapped[em.entity] = replace(em, table=f"{TEMPORARY}.{name}")
+        found.mapping = Mapping(mapped["contacts"], mapped["projects"])
         found.marker = _marker_of(session, programs, path)
         yield found
     finally:
@@ -72,6 +77,9 @@ def soften(session: Connection, tables: TablesOfDump) -> None:
     entities = []
     for mapped in (tables.mapping.contacts, tables.mapping.projects):
         em = mapped
+        if not em.table.startswith(f"{TEMPORARY}."):
+            entities.append(em)
+            continue
         option = f"xero_seed_mapping.{em.entity}"
         own = identifier(em.table)
         if em.where is not None and attempt(session, sql.SQL("EXPLAIN SELECT ({})::boolean FROM {}").format(operators_sql(em.where), own)) is not None:

@@ -19,10 +19,13 @@ LISTED = 50
 class Summary:
     """What is to be said of a seed at any moment of it."""
 
-    organisation: Organisation
+    organisation: Organisation | None
+    """None where even that could not be read."""
     outcomes: Outcomes
-    calls_needed: int = 0
-    """Writing calls of the plan and calls of the verification."""
+    calls: int = 0
+    """Writing calls of the plan."""
+    verification: int = 0
+    """Calls of the verification."""
     calls_left: int | None = None
     """Calls that the day's quota has for them; None: unknown."""
     minutes: float = 0.0
@@ -37,6 +40,16 @@ class Summary:
     """In check mode: the writing calls that a run would make."""
     resume_after: str | None = None
     told: dict[str, tuple[int, int]] = field(default_factory=dict)
+
+    @property
+    def calls_needed(self) -> int:
+        """Return the calls that the day must still have."""
+        return self.calls + self.verification
+
+    @property
+    def title(self) -> str:
+        """Return the organisation's name and tenant id."""
+        return f"{self.organisation.name} ({self.organisation.tenant_id})" if self.organisation else "the organisation"
 
     @property
     def short(self) -> bool:
@@ -57,11 +70,7 @@ def result_of(summary: Summary, plan: Plan, stats: ApiStats, check_mode: bool, r
         "complete": complete,
         "forecast": None if not check_mode else "estimate" if reasons else "exact",
         "forecast_reasons": list(reasons),
-        "organisation": {
-            "tenant_id": summary.organisation.tenant_id,
-            "name": summary.organisation.name,
-            "is_demo_company": summary.organisation.is_demo_company,
-        },
+        "organisation": {name: getattr(summary.organisation, name, None) for name in ("tenant_id", "name", "is_demo_company")},
         **{entity.name: outcomes.tallies[entity.name].as_dict() for entity in REGISTERED},
         "unclaimed": {"contacts": plan.contacts.unclaimed, "projects": plan.projects.unclaimed},
         "failures": failures[:LISTED],
@@ -93,13 +102,13 @@ def api_of(stats: ApiStats, writes: int | None) -> dict[str, Any]:
 def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
     """Return what happened in one sentence."""
     parts = [text for text in (_entity_words(entity.name, entity.row, summary.outcomes.tallies[entity.name]) for entity in REGISTERED) if text]
-    where = f'in the organisation "{summary.organisation.name}"'
+    where = f'in the organisation "{summary.organisation.name}"' if summary.organisation else "in the organisation"
     verb = "A run would seed" if check_mode else "Seeded"
     text = f"{verb} {where}: {'; '.join(parts)}" if parts else f"Every client and job is {where} already"
     if summary.former:
         text += f". The last seed was in another organisation, {summary.former}"
     if check_mode and summary.outcomes.changed:
-        text += f". That takes {summary.calls_needed} calls and {time_words(summary.minutes)}, verification included"
+        text += f". That takes {summary.calls} writing calls and {time_words(summary.minutes)}"
     if result["failures"]:
         failed = sum(tally.failed for tally in summary.outcomes.tallies.values())
         first = result["failures"][0]
@@ -122,7 +131,7 @@ def time_words(minutes: float) -> str:
 
 def diff_of(summary: Summary) -> list[dict[str, str]]:
     """Return the names of what changed, sorted, at most a page of them for each entity."""
-    title = f"{summary.organisation.name} ({summary.organisation.tenant_id})"
+    title = summary.title
     found = []
     if summary.former:
         found.append({"before_header": "organisation", "after_header": "organisation", "before": f"{summary.former}\n", "after": f"{title}\n"})

@@ -16,7 +16,7 @@ from .entities import CONTACTS, PROJECTS
 from .guard import GuardRules, organisation_findings, production_findings
 from .outcomes import Outcomes
 from .plan import Plan, make_plan, minutes_needed
-from .ports import Organisation, OutcomeLog, SeedStore, XeroPort
+from .ports import DayLimitReached, Organisation, OutcomeLog, SeedStore, XeroPort
 from .records import Change, ClientRow, Contact, JobRow, Project
 from .result import Summary, diff_of, result_of, time_words
 from .sending import MAX_SENDS
@@ -43,6 +43,7 @@ class SeedRequest:
     run_id: str | None = None
     calls_per_minute: int = 60
     daily_reserve: int = 0
+    diff: bool = True
 
 
 @dataclass(slots=True)
@@ -68,9 +69,13 @@ class SeedRun:
         message = fence_message(request.run_id, marker) if request.run_id and not request.restore_due else None
         if message:
             raise RefreshError(message)
-        organisation = self.xero.connect()
-        self._refuse(organisation_findings(organisation, self._judged(marker), request.rules))
-        contacts, projects, clients, jobs = self._read()
+        organisation: Organisation | None = None
+        try:
+            organisation = self.xero.connect()
+            self._refuse(organisation_findings(organisation, self._judged(marker), request.rules))
+            contacts, projects, clients, jobs = self._read()
+        except DayLimitReached as limit:
+            return self._nothing_read(organisation, limit, started)
         brought = self._ids_with_the_dump(marker, clients, jobs)
         self._refuse(production_findings(organisation, self._judged(marker), brought, contacts, projects, request.rules))
         plan = make_plan(clients, jobs, contacts, projects, mapping=request.mapping, entities=request.entities, tenant_id=organisation.tenant_id)
@@ -88,6 +93,14 @@ class SeedRun:
         if summary.outcomes.failures:
             raise RefreshError(result["msg"], details=result)
         return result
+
+    def _nothing_read(self, organisation: Organisation | None, limit: DayLimitReached, started: float) -> dict[str, Any]:
+        """Return the result of a run that met the day's limit before it knew what is there: all rows remain."""
+        outcomes = Outcomes(self.log)
+        outcomes.tallies["contacts"].total = sum(row.in_scope for row in self.store.clients()) if "contacts" in self.request.entities else 0
+        outcomes.tallies["projects"].total = sum(row.in_scope for row in self.store.jobs()) if "projects" in self.request.entities else 0
+        summary = Summary(organisation, outcomes, resume_after=limit.resume_after)
+        return self._result(summary, Plan(), started)
 
     def _judged(self, marker: Marker | None) -> Marker | None:
         """Return the marker that the guard goes by; a database that is still to be restored will have one."""
@@ -139,10 +152,9 @@ class SeedRun:
         if left is not None and self.request.check_mode:
             # the run reads again before it writes
             left = max(0, left - CONNECTING_CALLS - CONTACTS.reading_calls(plan.contacts_there) - PROJECTS.reading_calls(plan.projects_there))
-        needed = plan.writes + plan.verification
         marker = None if self.request.restore_due else marker
-        summary = Summary(organisation, Outcomes.of_plan(plan, self.log), calls_needed=needed, calls_left=left)
-        summary.minutes = minutes_needed(needed, per_minute=self.request.calls_per_minute, used=len(stats.recent))
+        summary = Summary(organisation, Outcomes.of_plan(plan, self.log), calls=plan.writes, verification=plan.verification, calls_left=left)
+        summary.minutes = minutes_needed(plan.writes, per_minute=self.request.calls_per_minute, used=len(stats.recent))
         summary.attempt = int(marker.extra.get("key_attempt", 0)) if marker is not None else 0
         summary.marked = self.request.restore_due or marker is not None
         summary.note_tenant = summary.marked and (marker is None or marker.tenant_id != organisation.tenant_id)
@@ -151,10 +163,11 @@ class SeedRun:
             summary.former = f'"{marker.tenant_name}" ({marker.tenant_id})'
         if summary.short and plan.writes:
             self.warnings.append(
-                f"The seed and its verification need {needed} calls and the day's quota has {left} left: contacts come first, then projects"
+                f"The seed and its verification need {summary.calls_needed} calls and the day's quota has {left} left: contacts come first, then projects"
                 " in the order of xero_seed_mapping.projects.order_by."
             )
-        self.progress.emit("plan", 0, None, f"{needed} calls to make, {time_words(summary.minutes)}", calls=needed, minutes=round(summary.minutes, 1))
+        note = f"{plan.writes} calls to make, {time_words(summary.minutes)}; {plan.verification} more for the verification"
+        self.progress.emit("plan", 0, None, note, calls=plan.writes, verification=plan.verification, minutes=round(summary.minutes, 2))
         return summary
 
     def _foresee(self, plan: Plan, summary: Summary) -> None:
@@ -178,10 +191,12 @@ class SeedRun:
 
     def _write(self, plan: Plan, projects: Sequence[Project], summary: Summary) -> None:
         """Carry the plan out."""
-        outcomes, tenant_id = summary.outcomes, summary.organisation.tenant_id
+        outcomes, organisation = summary.outcomes, summary.organisation
+        assert organisation is not None
+        tenant_id = organisation.tenant_id
         stale = {part.entity.name: part.stale for part in (plan.contacts, plan.projects) if part.stale}
         if summary.note_tenant or not plan.is_empty:
-            cleared = self.store.begin(summary.organisation, stale, working=not plan.is_empty)
+            cleared = self.store.begin(organisation, stale, working=not plan.is_empty)
             for part in (plan.contacts, plan.projects):
                 for key in part.stale:
                     if key in cleared.get(part.entity.name, ()):
@@ -219,19 +234,23 @@ class SeedRun:
 
     def _tell(self, plan: Plan, summary: Summary) -> None:
         """Emit progress."""
-        rates = self.xero.stats.per_minute
+        stats = self.xero.stats
+        tallies = summary.outcomes.tallies
+        calls = CONTACTS.writing_calls(tallies["contacts"].remaining) + PROJECTS.writing_calls(tallies["projects"].remaining)
+        left = 60 * minutes_needed(calls, per_minute=self.request.calls_per_minute, used=len(stats.recent))
         for part in (plan.contacts, plan.projects):
-            tally = summary.outcomes.tallies[part.entity.name]
+            tally = tallies[part.entity.name]
             total = len(part.links) + len(part.creates)
             if total:
                 done = max(0, total - tally.remaining)
                 if summary.told.get(part.entity.name) != (done, tally.failed):
                     summary.told[part.entity.name] = (done, tally.failed)
-                    self.progress.emit(part.entity.name, done, total, failed=tally.failed, per_minute=rates[-1] if rates else 0)
+                    self.progress.emit(part.entity.name, done, total, failed=tally.failed, per_minute=len(stats.recent), seconds_left=round(left))
 
     def _result(self, summary: Summary, plan: Plan, started: float) -> dict[str, Any]:
         """Return the module's result as it stands now."""
         result = result_of(summary, plan, self.xero.stats, self.request.check_mode, self.request.forecast_reasons, time.monotonic() - started)
-        result["diff"] = diff_of(summary)
+        if self.request.diff:
+            result["diff"] = diff_of(summary)
         return result
 

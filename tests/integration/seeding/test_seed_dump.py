@@ -140,3 +140,20 @@ def test_moving_the_originals_keeps_the_first(dumped):
     sanitise(app)
     assert dict(app.sql("SELECT row_key, xero_id FROM dev_refresh.original_ids WHERE entity = 'contacts'")) == production
     assert marker.SCHEMA == "dev_refresh"
+
+
+def test_clients_alone_need_no_table_of_jobs(dumped):
+    app = dumped
+    mapping = {"projects": {"table": "there_is_none"}}
+    assert counts(app.seed(check=True, mapping=mapping, entities=["contacts"]), "contacts") == {"total": 4, "created": 4}
+
+
+def test_a_schema_qualified_table_of_the_dump(dumped):
+    app = dumped
+    app.sql("CREATE SCHEMA sales")
+    app.sql("ALTER TABLE client_client SET SCHEMA sales")
+    app.sql("ALTER TABLE sales.client_client RENAME TO job_job")
+    app.options["dump"] = str(dump(app))
+    forecast = app.seed(check=True, mapping={"contacts": {"table": "sales.job_job", "where": "job_job.name > ''"}, "projects": {"table": "public.job_job"}})
+    assert forecast["forecast"] == "exact"
+    assert counts(forecast, "projects") == {"total": 6, "created": 6}

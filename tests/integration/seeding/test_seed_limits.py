@@ -1,6 +1,7 @@
 """The day's quota: what fits is done, the rest is said and done later."""
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 
 import pytest
@@ -68,10 +69,22 @@ def test_a_reserve_is_left_for_others(short):
     assert result["api"]["day_remaining"] == 10
 
 
-def test_a_day_that_ends_while_reading_writes_nothing(short):
+def test_a_day_that_ends_while_reading_writes_nothing_and_ends_well(short):
     app = short
-    app.sandbox.spend(day=39)
-    error = app.fail()
-    assert "limit of calls a day" in str(error)
-    assert error.details["resume_after"]
+    app.sandbox.spend(day=38)
+    result = app.seed()
+    assert (result["changed"], result["complete"]) == (False, False)
+    assert counts(result, "contacts") == {"total": 60, "remaining": 60}
+    assert counts(result, "projects") == {"total": 60, "remaining": 60}
+    assert result["resume_after"] in result["msg"]
     assert app.sandbox.contacts() == []
+
+
+def test_the_estimate_is_given_before_the_first_write(short):
+    app = short
+    app.sandbox.set(calls_per_day=1000)
+    path = app.folder / "progress"
+    app.seed(check=True, progress_file=str(path), calls_per_minute=60)
+    plan = next(event for event in map(json.loads, path.read_text().splitlines()) if event["phase"] == "plan")
+    assert (plan["calls"], plan["verification"]) == (62, 3)
+    assert plan["minutes"] == pytest.approx(1.0, rel=0.05)

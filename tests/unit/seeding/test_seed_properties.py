@@ -192,14 +192,14 @@ def test_a_run_that_died_anywhere_is_continued(world):
 
 
 @pytest.mark.full
-@settings(FAST, max_examples=3000)
+@settings(FAST, max_examples=400)
 @given(worlds())
 def test_a_run_that_died_anywhere_is_continued_in_many_worlds(world):
     die_everywhere(world)
 
 
 @pytest.mark.full
-@settings(FAST, max_examples=10000)
+@settings(FAST, max_examples=3000)
 @given(worlds())
 def test_many_worlds(world):
     test_a_run_is_what_was_foreseen_and_a_second_one_does_nothing.hypothesis.inner_test(world)
