@@ -62,7 +62,8 @@ def _same_name(named: Sequence[Named], projects: Mapping[str, Project], claims: 
     index: dict[tuple[str, str], list[Project]] = defaultdict(list)
     for project in projects.values():
         index[project.contact_id, compared(project.name)].append(project)
-    for job in named:
+    # of jobs that look alike those in scope come first: a project that was made for one and not stored yet must not go to one outside
+    for job in sorted(named, key=lambda job: not job.row.in_scope):
         if job.row.key in claims.ids:
             continue
         names = dict.fromkeys(compared(name) for name in distinct_names(job.name.text, job.row.key, PROJECT_NAME_LENGTH))

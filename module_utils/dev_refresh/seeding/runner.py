@@ -89,6 +89,11 @@ class SeedRun:
         except RefreshError as error:
             error.details = {**self._result(summary, plan, started), **error.details}
             raise
+        except KeyboardInterrupt as interrupt:
+            self.xero.stop()
+            by = f" by {interrupt}" if str(interrupt) else ""
+            message = f"The module was interrupted{by}. Run the same command again; it goes on from what was finished."
+            raise RefreshError(message, details=self._result(summary, plan, started)) from None
         result = self._result(summary, plan, started)
         if summary.outcomes.failures:
             raise RefreshError(result["msg"], details=result)

@@ -205,6 +205,15 @@ def test_many_worlds(world):
     test_a_run_is_what_was_foreseen_and_a_second_one_does_nothing.hypothesis.inner_test(world)
 
 
+def test_a_twin_outside_where_does_not_take_what_was_made_for_its_brother():
+    """Such a project was claimed by the twin after a crash, and made once more."""
+    database, xero = Database(), Xero()
+    database.clients["1"] = ClientRow("1", "Acme")
+    database.jobs["1"] = JobRow("1", "1", "12", "Main", in_scope=False)
+    database.jobs["2"] = JobRow("2", "1", "12", "Main")
+    die_everywhere((database, xero))
+
+
 @pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.full)])
 def test_a_larger_seed_survives_every_death(step, capsys):
     database, xero = Database(), Xero()
