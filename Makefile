@@ -84,7 +84,7 @@ bench: $(STAMP)  ## Measure against the best possible
 .PHONY: requirements
 requirements: $(STAMP)  ## Pin the newest packages that requirements*.in allow
 	python -m pip install --quiet pip-tools
-	for name in requirements requirements-dev; do \
+	for name in requirements requirements-host requirements-dev; do \
 	  CUSTOM_COMPILE_COMMAND="make requirements" pip-compile --quiet --upgrade --allow-unsafe --strip-extras --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
 	    --output-file $$name.txt $$name.in || exit 1; \
 	done

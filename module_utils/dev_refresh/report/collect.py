@@ -78,6 +78,7 @@ class HostRun:
 
     def _take(self, phase: str | None, action: str, result: Mapping[str, Any]) -> None:
         """Keep what a module's result adds to the report."""
+        self._take_not_predicted((result.get("ansible_facts") or {}).get("refresh_not_predicted"))
         for warning in result.get("warnings") or []:
             if str(warning) not in self.warnings:
                 self.warnings.append(str(warning))
@@ -92,15 +93,19 @@ class HostRun:
         elif action == "refresh_verify":
             self.verify = {"ok": bool(result.get("ok", False)), "findings": list(result.get("findings") or []), "notes": list(result.get("notes") or [])}
 
+    def _take_not_predicted(self, lines: Any) -> None:
+        """Keep what a dry run could not know."""
+        for line in lines or []:
+            if str(line) not in self.not_predicted:
+                self.not_predicted.append(str(line))
+
     def _take_refresh(self, phase: str | None, result: Mapping[str, Any]) -> None:
         if result.get("dump"):
             self.dump = dict(result["dump"])
         if result.get("database"):
             self.database.update({name: value for name, value in result["database"].items() if value is not None})
         if phase == "stage":
-            for line in result.get("not_predicted") or []:
-                if line not in self.not_predicted:
-                    self.not_predicted.append(line)
+            self._take_not_predicted(result.get("not_predicted"))
             self.skipped_entries = list(result.get("skipped_entries") or [])
             seconds = dict(result.get("seconds") or {})
             if result.get("changed") and "sanitise" in seconds:

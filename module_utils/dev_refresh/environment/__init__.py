@@ -1,0 +1,1 @@
+"""The Python environment in which the modules run on a host."""

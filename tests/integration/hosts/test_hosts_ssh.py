@@ -1,0 +1,69 @@
+"""A host reached by SSH that has nothing but a Python: the whole job works from nothing, and is done once."""
+
+from __future__ import annotations
+
+from ssh_target import plain_python
+
+
+def test_a_dry_run_says_what_would_be_installed_and_writes_nothing(fleet, ssh_host):
+    done = fleet.run("--check")
+    assert done.code == 0, done.output
+    assert sorted(path.name for path in ssh_host.home.iterdir()) in ([], [".ansible"])
+    report = done.report("remote1", check=True)
+    assert report["status"] == "ok"
+    assert len(report["not_predicted"]) == 1
+    assert "psycopg2-binary==" in report["not_predicted"][0]
+
+
+def test_the_whole_job_works_from_nothing(fleet, ssh_host, world):
+    done = fleet.run()
+    assert done.code == 0, done.output
+    assert world.disagreements() == []
+    report = done.report("remote1")
+    assert report["status"] == "ok"
+    made = list((ssh_host.home / "environment").glob("venv-*"))
+    assert len(made) == 1
+    assert "xero_seed remote1 contacts" in done.output, "no live progress"
+
+    again = fleet.run()
+    assert again.code == 0, again.output
+    assert again.changed("remote1") == 0, again.output
+    assert [path for path in ssh_host.home.iterdir() if path.name not in (".ansible", "environment")] == []
+
+
+def test_a_broken_environment_is_repaired(fleet, ssh_host):
+    made = next((ssh_host.home / "environment").glob("venv-*"))
+    package = next(made.glob("lib/python*/site-packages/psycopg2/__init__.py"))
+    package.unlink()
+    done = fleet.run()
+    assert done.code == 0, done.output
+    assert package.exists()
+    assert done.changed("remote1") == 1, done.output
+
+
+def test_a_python_that_is_too_old_is_refused_before_a_module_of_ours_runs(fleet, ssh_host, tmp_path):
+    """Catches a syntax error of a module in place of a sentence."""
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys, collections\n"
+        "T = collections.namedtuple('T', 'major minor micro releaselevel serial')\n"
+        "sys.version_info = T(3, 10, 4, 'final', 0)\n"
+    )
+    old = tmp_path / "python3.10"
+    old.write_text(f'#!/bin/sh\nPYTHONPATH={tmp_path} exec {plain_python()} "$@"\n')
+    old.chmod(0o755)
+    done = fleet.run(extra={"ansible_python_interpreter": str(old)})
+    assert done.code == 2, done.output
+    assert "remote1 runs Ansible's modules with Python 3.10" in done.text, done.output
+    assert "Install Python 3.11 or later" in done.text
+    assert done.report("remote1")["status"] == "failed"
+
+
+def test_a_python_that_ansible_cannot_use_is_named(fleet, tmp_path):
+    old = tmp_path / "python3.8"
+    old.write_text('#!/bin/sh\n[ "$1" = -V ] && { echo Python 3.8.10; exit; }\ncat >/dev/null\necho "SyntaxError: invalid syntax" >&2\nexit 1\n')
+    old.chmod(0o755)
+    done = fleet.run(extra={"ansible_python_interpreter": str(old)})
+    assert done.code == 2, done.output
+    assert f"{old}: Python 3.8.10" in done.text, done.output
+    assert "Install Python 3.11 or later" in done.text
+    assert "Traceback" not in done.output
