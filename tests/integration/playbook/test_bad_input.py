@@ -6,6 +6,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from world.lifecycle import SEED
+from world.production_data import make_production_data
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +148,25 @@ def test_a_dump_that_is_none_and_an_organisation_that_is_not_the_one(stage, dump
         extra["xero_seed_client_secret"] = "not-the-secret-at-all"
     before = (xero.contacts(), xero.projects())
     refused(stage, extra, *dump_messages, *organisation_messages)
+    assert (xero.contacts(), xero.projects()) == before
+
+
+def test_an_organisation_that_holds_the_dump_s_own_ids_is_production(stage, xero):
+    """Allowed by name and tenant id, and yet refused before anything is restored: a contact there has an id that came with the dump."""
+    client = next(client for client in make_production_data(seed=SEED).clients if client.xero_contact_id)
+    xero.change_organisation(is_demo_company=False, name="Joinery Ltd")
+    xero.seed(contacts=[{"name": client.name.strip() or "A client", "id": client.xero_contact_id}], projects=[])
+    extra = {
+        "xero_seed_api_url": xero.url,
+        "xero_seed_identity_url": xero.identity_url,
+        "xero_seed_client_id": xero.client_id,
+        "xero_seed_client_secret": xero.client_secret,
+        "xero_seed_tenant_id": xero.tenant_id,
+        "xero_seed_organisation": "Joinery Ltd",
+        "xero_seed_allow_non_demo": True,
+    }
+    before = (xero.contacts(), xero.projects())
+    refused(stage, extra, "production", "Joinery Ltd")
     assert (xero.contacts(), xero.projects()) == before
 
 
