@@ -69,12 +69,12 @@ lint: $(STAMP)  ## Check style, types, roles and YAML
 
 .PHONY: test
 test: lint  ## Run the checks and all tests, long matrices by a sample
-	pytest -n 2 -m "not full"
+	pytest -n 2 --dist loadfile -m "not full"
 	molecule test
 
 .PHONY: test-all
 test-all: lint  ## Run the checks and all tests
-	pytest -n 2
+	pytest -n 2 --dist loadfile
 	molecule test
 
 .PHONY: bench
