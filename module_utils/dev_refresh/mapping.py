@@ -1,6 +1,7 @@
 """The mapping: which tables and columns hold clients and jobs, and how they become contacts and projects."""
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping as MappingType
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +13,8 @@ ENTITIES = ("contacts", "projects")
 
 CONTACT_FIELDS: dict[str, str] = {"name": "name", "email": "email", "phone": "phone", "address": "address"}
 PROJECT_FIELDS: dict[str, str | None] = {"number": "job_number", "name": "name", "deadline": "delivery_date", "estimate": None}
+_DOMAIN = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}")
+
 REQUIRED_FIELDS = {"contacts": ("name",), "projects": ("number", "name")}
 
 MAPPING_OPTIONS: dict[str, Any] = {
@@ -103,6 +106,9 @@ def parse_mapping(raw: MappingType[str, Any] | None) -> Mapping:
     projects = _entity("projects", raw.get("projects") or {}, PROJECT_FIELDS, findings)
     if contacts.email_policy == "rewrite" and not contacts.email_domain:
         findings.append(Finding("xero_seed_mapping.contacts.email_policy is rewrite and email_domain is not set", "Set email_domain to a domain of your own"))
+    elif contacts.email_domain and not _DOMAIN.fullmatch(contacts.email_domain):
+        what = f'xero_seed_mapping.contacts.email_domain is "{contacts.email_domain}", which is no domain'
+        findings.append(Finding(what, "Write a domain such as dev.example.org"))
     if "{key}" not in contacts.number:
         findings.append(Finding("xero_seed_mapping.contacts.number does not contain {key}, so contacts could share a number", 'Use a text such as "dev-{key}"'))
     for placeholder in ("{number}", "{name}"):
@@ -137,4 +143,7 @@ def _entity(name: str, raw: MappingType[str, Any], default_fields: MappingType[s
     for field_name in REQUIRED_FIELDS[name]:
         if field_name not in fields:
             findings.append(Finding(f"xero_seed_mapping.{name}.fields has no {field_name}", "Name its column or expression"))
+    for option in ("table", "key", "xero_id", "client"):
+        if option in chosen and not str(chosen[option]).strip():
+            findings.append(Finding(f"xero_seed_mapping.{name}.{option} is empty", "Write a name, or leave the option out"))
     return EntityMapping(entity=name, fields=fields, **chosen)

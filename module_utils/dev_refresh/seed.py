@@ -13,7 +13,7 @@ from .postgres.connection import Login, connect
 from .postgres.dump_store import DumpStore
 from .postgres.dump_tables import soften, tables_from_dump
 from .postgres.lock import DatabaseLock
-from .postgres.mapped_tables import check_mapping
+from .postgres.mapped_tables import check_mapping, missing_rights
 from .postgres.options import POSTGRESQL_OPTIONS, login_from
 from .postgres.rows import database_errors
 from .postgres.seed_store import PgSeedStore
@@ -113,6 +113,8 @@ def _check(session: Connection, mapping: RowMapping, entities: Sequence[str], wa
     """Refuse a mapping that does not fit the database; ``keep`` leaves the transaction open."""
     with database_errors("looking at the mapped tables"):
         findings, warnings = check_mapping(session, mapping, entities)
+        if not findings:
+            findings = missing_rights(session, mapping, entities)
         if not keep:
             session.rollback()
     for warning in warnings:
@@ -134,7 +136,7 @@ def _forecast_from_dump(
                 _check(session, tables.mapping, params["entities"], warn, keep=True)
             with database_errors("looking at the rows of the dump"):
                 soften(session, tables)
-            store = DumpStore(session, tables, params["entities"])
+            store = DumpStore(session, tables)
             return _run(params, tables.mapping, store, progress, warn, check_mode=True, diff=diff, restore_due=True, reasons=tables.reasons)
 
 

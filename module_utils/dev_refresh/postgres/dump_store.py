@@ -1,7 +1,7 @@
 """The rows of a dump as they will be once it is restored and sanitised: without their Xero ids, which are then the originals."""
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,23 +20,22 @@ if TYPE_CHECKING:
 class DumpStore:
     """Implements ``seeding.ports.SeedStore`` for check mode; it cannot write."""
 
-    def __init__(self, session: Connection, tables: TablesOfDump, entities: Collection[str]) -> None:
+    def __init__(self, session: Connection, tables: TablesOfDump) -> None:
         self._session = session
         self._tables = tables
-        self._entities = entities
         self._originals: dict[str, dict[str, str]] = {}
 
     def clients(self) -> list[ClientRow]:
         """Return all clients."""
         rows = read_clients(self._session, self._tables.mapping.contacts)
         self._originals["contacts"] = {row.key: row.xero_id for row in rows if row.xero_id}
-        return [replace(row, xero_id=None, tenant_id=None) for row in rows] if "contacts" in self._entities else rows
+        return [replace(row, xero_id=None, tenant_id=None) for row in rows]
 
     def jobs(self) -> list[JobRow]:
         """Return all jobs."""
         rows = read_jobs(self._session, self._tables.mapping.projects)
         self._originals["projects"] = {row.key: row.xero_id for row in rows if row.xero_id}
-        return [replace(row, xero_id=None, tenant_id=None) for row in rows] if "projects" in self._entities else rows
+        return [replace(row, xero_id=None, tenant_id=None) for row in rows]
 
     def marker(self) -> Marker | None:
         """Return the dump's own marker."""

@@ -113,6 +113,21 @@ def check_mapping(session: Connection, mapping: Mapping, entities: Iterable[str]
     return findings, warnings
 
 
+def missing_rights(session: Connection, mapping: Mapping, entities: Iterable[str]) -> list[Finding]:
+    """Return what this role may not do that seeding needs; the tables exist."""
+    findings = []
+    for name in entities:
+        em = mapping.entity(name)
+        with session.cursor() as cursor:
+            for column in filter(None, (em.xero_id, em.tenant_id)):
+                cursor.execute("SELECT has_column_privilege(to_regclass(%s), %s, 'UPDATE')", (identifier(em.table).as_string(session), column))
+                row = cursor.fetchone()
+                if not (row and row[0]):
+                    what = f'Role "{session.info.user}" may not update column "{em.table}.{column}"'
+                    findings.append(Finding(what, "Log in as the app's own role, or grant it the right"))
+    return findings
+
+
 def move_original_ids(session: Connection, mapping: Mapping, entities: Iterable[str]) -> int:
     """Move all Xero ids, and the tenant ids beside them, from the rows into the marker's schema; return how many.
 

@@ -208,3 +208,17 @@ def test_order_by_tells_which_jobs_come_first(app):
     session.close()
 
     assert [row.number for row in rows] == ["5", "1", "6", "3", "4", "2"]
+
+
+def test_a_role_that_may_not_update_is_refused_before_anything_is_written(small_world):
+    app = small_world
+    session = app.cluster.connect(app.database)
+    with session.cursor() as cursor:
+        cursor.execute("ALTER TABLE job_job OWNER TO postgres")
+        cursor.execute(f"GRANT SELECT ON job_job TO {app.cluster.owner}")
+    error = app.fail()
+    assert 'may not update column "job_job.xero_project_id"' in str(error)
+    assert app.sandbox.contacts() == []
+    with session.cursor() as cursor:
+        cursor.execute(f"ALTER TABLE job_job OWNER TO {app.cluster.owner}")
+    session.close()
