@@ -13,13 +13,14 @@ description:
 """
 
 import os
+import shlex
 import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ansible import context
+from ansible import constants, context
 from ansible.plugins.callback import CallbackBase
 from ansible.template import Templar
 
@@ -48,7 +49,7 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
         """Note the playbook's name, for the command that continues a run."""
-        self._playbook = Path(playbook._file_name).name
+        self._playbook = os.path.relpath(playbook._file_name)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Note the play, whose variables say where the reports go."""
@@ -114,15 +115,27 @@ class CallbackModule(CallbackBase):
         action = str(task.resolved_action or task.action).rsplit(".", 1)[-1]
         self._runs[name].task(self._phase(task), status=status, seconds=seconds, action=action, task=task.get_name(), result=result.result)
 
+    def _command(self) -> str:
+        """Return the command that was given, less what was given by ``-e``: that may be secret."""
+        given = context.CLIARGS
+        words = ["ansible-playbook"]
+        inventories = list(given.get("inventory") or [])
+        if inventories != list(constants.DEFAULT_HOST_LIST):
+            words += [word for path in inventories for word in ("-i", path if path.endswith(",") else os.path.relpath(path))]
+        words.append(self._playbook)
+        if given.get("subset"):
+            words += ["--limit", str(given["subset"])]
+        words += [option for name, option in (("check", "--check"), ("diff", "--diff")) if given.get(name)]
+        return shlex.join(words) + (" -e …" if given.get("extra_vars") else "")
+
     def _begin(self, host: Any, task: Any) -> None:
         """Start a host's record and find out where its report goes."""
         variables = self._play.get_variable_manager().get_vars(play=self._play, host=host, task=task)
         templar = Templar(loader=self._play.get_loader(), variables=variables)
         name = host.get_name()
-        command = f"ansible-playbook {self._playbook}" + (" --check" if context.CLIARGS.get("check") else "")
         demo = variables.get("refresh_demo", False)
         self._runs[name] = HostRun(
-            host=name, started=datetime.now(UTC), command=command, check=bool(context.CLIARGS.get("check")), demo=bool(templar.template(demo))
+            host=name, started=datetime.now(UTC), command=self._command(), check=bool(context.CLIARGS.get("check")), demo=bool(templar.template(demo))
         )
         self._folders[name] = Path(str(templar.template(variables["refresh_report_dir"])))
         if self._runs[name].demo and len(self._runs) == 1:

@@ -123,7 +123,7 @@ def _progress(work: Workspace, facts: DumpFacts) -> Iterator[None]:
             try:
                 while not stop.wait(PROGRESS_SECONDS):
                     size = databases.read_size(session, work.request.names.staging)
-                    work.progress.emit("stage", size, None, "bytes in the staging database", dump_bytes=total)
+                    work.progress.emit("stage", size, None, "in the staging database", dump_bytes=total)
             except Exception:  # noqa: S110 - a lost session ends the courtesy, and the restore says why itself
                 pass
             finally:

@@ -56,6 +56,8 @@ class HostRun:
     migrations: dict[str, Any] = field(default_factory=dict)
     xero: dict[str, Any] = field(default_factory=dict)
     verify: dict[str, Any] = field(default_factory=dict)
+    effects: dict[str, Any] = field(default_factory=dict)
+    """What a run does to databases and sessions beside the restore itself."""
     not_predicted: list[str] = field(default_factory=list)
     skipped_entries: list[Any] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -78,20 +80,36 @@ class HostRun:
 
     def _take(self, phase: str | None, action: str, result: Mapping[str, Any]) -> None:
         """Keep what a module's result adds to the report."""
-        self._take_not_predicted((result.get("ansible_facts") or {}).get("refresh_not_predicted"))
+        facts = result.get("ansible_facts") or {}
+        self._take_not_predicted(facts.get("refresh_not_predicted"))
+        if "app_migrate_missing" in facts:
+            missing = [str(name) for name in facts["app_migrate_missing"]]
+            self.migrations |= {"pending_before": bool(missing), "foreseen": missing}
         for warning in result.get("warnings") or []:
             if str(warning) not in self.warnings:
                 self.warnings.append(str(warning))
         if action == "pg_refresh":
             self._take_refresh(phase, result)
-        elif action == "app_command" and result.get("pending") is not None and "pending_before" not in self.migrations:
-            self.migrations["pending_before"] = bool(result["pending"])
+        elif action == "app_command":
+            self._take_command(phase, result)
         elif action == "xero_seed":
             self.xero = {name: value for name, value in result.items() if name not in _NOT_FOR_READERS and not name.startswith("_")}
+            limit = _argument(result, "calls_per_minute")
+            if limit and self.xero.get("api"):
+                self.xero["api"] = {**self.xero["api"], "minute_limit": int(limit)}
         elif action == "xero_organisation_info" and not self.xero and result.get("organisation"):
             self.xero = {"organisation": result["organisation"]}
         elif action == "refresh_verify":
-            self.verify = {"ok": bool(result.get("ok", False)), "findings": list(result.get("findings") or []), "notes": list(result.get("notes") or [])}
+            lists = {name: list(result.get(name) or []) for name in ("findings", "notes")}
+            self.verify = {"ok": bool(result.get("ok", False)), **lists, "checked": dict(result.get("checked") or {})}
+
+    def _take_command(self, phase: str | None, result: Mapping[str, Any]) -> None:
+        """Keep whether migrations are pending, and how many of the app's commands ran."""
+        if result.get("pending") is None:
+            if phase == "migrate" and result.get("changed"):
+                self.migrations["commands"] = int(self.migrations.get("commands", 0)) + 1
+        elif "pending_before" not in self.migrations:
+            self.migrations["pending_before"] = bool(result["pending"])
 
     def _take_not_predicted(self, lines: Any) -> None:
         """Keep what a dry run could not know."""
@@ -101,10 +119,18 @@ class HostRun:
 
     def _take_refresh(self, phase: str | None, result: Mapping[str, Any]) -> None:
         if result.get("dump"):
-            self.dump = dict(result["dump"])
+            self.dump.update({name: value for name, value in result["dump"].items() if value is not None})
         if result.get("database"):
             self.database.update({name: value for name, value in result["database"].items() if value is not None})
+            if _server(result):
+                self.database["server"] = _server(result)
         if phase == "stage":
+            counts, situation = result.get("row_counts") or {}, result.get("situation") or {}
+            if result.get("dump") and counts.get("tables"):
+                self.dump |= {"tables": counts["tables"], "rows": counts["rows"]}
+            if situation.get("sentence"):
+                self.database["situation"] = situation["sentence"]
+            self.effects = dict(result.get("effects") or {})
             self._take_not_predicted(result.get("not_predicted"))
             self.skipped_entries = list(result.get("skipped_entries") or [])
             seconds = dict(result.get("seconds") or {})
@@ -165,7 +191,19 @@ class HostRun:
             "verify": self.verify,
             "skipped_entries": self.skipped_entries,
             "warnings": self.warnings,
+            "effects": self.effects,
             "not_predicted": self.not_predicted,
             "failure": {"task": self.failed_task, "message": self.failure} if self.failure else None,
             "next_step": self.next_step,
         }
+
+
+def _argument(result: Mapping[str, Any], name: str) -> Any:
+    """Return an option that the module was called with."""
+    return ((result.get("invocation") or {}).get("module_args") or {}).get(name)
+
+
+def _server(result: Mapping[str, Any]) -> str:
+    """Return the PostgreSQL server as its administrator reaches it."""
+    host, port = _argument(result, "login_host"), _argument(result, "login_port")
+    return f"{host}:{port}" if host else f"the local socket, port {port}" if port else ""

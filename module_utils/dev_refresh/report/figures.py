@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from math import ceil
 from typing import Any
 
 COUNTS = ("total", "already_linked", "linked", "created", "stale", "skipped", "failed", "remaining")
@@ -27,11 +29,73 @@ def size(count: float) -> str:
     return f"{count:.1f} TB"
 
 
+def number(count: float) -> str:
+    """Return ``12,345``."""
+    return f"{count:,.0f}"
+
+
+def several(count: int, word: str) -> str:
+    """Return ``1 table`` or ``12 tables``."""
+    return f"{number(count)} {word}{'' if count == 1 else 's'}"
+
+
+def moment(text: str) -> str:
+    """Return an ISO time as ``2026-11-21 02:00`` (with ``UTC`` if it says so)."""
+    return text[:16].replace("T", " ") + (" UTC" if text.endswith("Z") else "")
+
+
+def age(then: str, now: str) -> str:
+    """Return how old something is, or nothing if that cannot be said; an archive's time has no zone, so it is no more exact than hours."""
+    try:
+        times = [datetime.fromisoformat(text) for text in (then, now)]
+    except ValueError:
+        return ""
+    hours = (times[1].astimezone(UTC) - (times[0] if times[0].tzinfo else times[0].replace(tzinfo=UTC))).total_seconds() / 3600
+    if hours < -14:
+        return ""
+    if hours < 2:
+        return "less than 2 hours old"
+    return f"{hours:.0f} hours old" if hours < 36 else f"{hours / 24:.0f} days old"
+
+
+def minutes(calls: int, per_minute: int) -> str:
+    """Return how long so many calls take at least under a limit per minute."""
+    whole = ceil(calls / per_minute) - 1
+    return "less than a minute" if whole < 1 else f"about {several(whole, 'minute')}"
+
+
 def counted(xero: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield each seeded entity with its counts."""
     for name, value in xero.items():
         if isinstance(value, Mapping) and "already_linked" in value:
             yield name, value
+
+
+def dump_words(record: Mapping[str, Any]) -> str:
+    """Return the dump with its size, age and origin."""
+    dump = record["dump"]
+    parts = [size(dump["bytes"])] if dump.get("bytes") else []
+    if dump.get("rows"):
+        parts.append(f"{several(dump['rows'], 'row')} in {several(dump.get('tables') or 0, 'table')}")
+    if dump.get("created"):
+        old = age(str(dump["created"]), str(record["finished"]))
+        parts.append(f"made {moment(str(dump['created']))}" + (f" ({old})" if old else ""))
+    if dump.get("source_database"):
+        server = f" on PostgreSQL {dump['server_version']}" if dump.get("server_version") else ""
+        parts.append(f"of {dump['source_database']}{server}")
+    return f"{dump.get('path')}: {', '.join(parts)}" if parts else str(dump.get("path"))
+
+
+def target_words(record: Mapping[str, Any]) -> str:
+    """Return the live database with its server."""
+    database = record["database"]
+    return f"{database.get('name')} on {database.get('server') or record['host']}"
+
+
+def organisation_words(record: Mapping[str, Any]) -> str:
+    """Return the organisation's name, kind and tenant."""
+    organisation = record["xero"].get("organisation") or {}
+    return f"{organisation.get('name')} ({'demo company, ' if organisation.get('is_demo_company') else ''}tenant {organisation.get('tenant_id')})"
 
 
 def verdict(record: Mapping[str, Any]) -> str:
@@ -50,36 +114,30 @@ def verdict(record: Mapping[str, Any]) -> str:
 
 def facts(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return source, target and times, as pairs of a title and a text."""
-    dump, database, organisation = record["dump"], record["database"], record["xero"].get("organisation") or {}
-    pairs = [("Started", str(record["started"])), ("Took", duration(record["seconds"]))]
-    if dump:
-        pairs.append(("Dump", f"{dump.get('path')} ({size(dump.get('bytes') or 0)}, made {dump.get('created') or 'at an unknown time'})"))
-        pairs.append(("SHA-256", str(dump.get("sha256") or "")))
-    if database:
-        pairs.append(("Database", f"{database.get('name')}: {database.get('action', '')}"))
-    if database.get("previous"):
-        pairs.append(("Kept for rollback", str(database["previous"])))
-    if organisation:
-        pairs.append(
-            (
-                "Organisation",
-                f"{organisation.get('name')} ({'demo company, ' if organisation.get('is_demo_company') else ''}tenant {organisation.get('tenant_id')})",
-            )
-        )
-    return pairs
+    pairs = []
+    if record["dump"]:
+        pairs.append(("Source", dump_words(record)))
+        pairs.append(("SHA-256", str(record["dump"].get("sha256") or "")))
+    if record["database"]:
+        pairs.append(("Target", target_words(record)))
+    if record["database"].get("previous") and record["mode"] == "run":
+        pairs.append(("Kept for rollback", str(record["database"]["previous"])))
+    if record["xero"].get("organisation"):
+        pairs.append(("Organisation", organisation_words(record)))
+    return [*pairs, ("Started", moment(str(record["started"]))), ("Took", duration(record["seconds"]))]
 
 
 def remarks(xero: Mapping[str, Any]) -> list[str]:
     """Return sentences about calls, the forecast, and what was left out or left alone."""
     api = xero.get("api") or {}
     lines = []
-    if api:
+    if api and not xero.get("forecast"):
         lines.append(
-            f"{api.get('calls', 0)} calls ({api.get('writes', 0)} writes, {api.get('retries', 0)} retries, {api.get('rate_limited', 0)} refused by limits), "
-            f"{duration(float(api.get('seconds_waited') or 0))} waited for the limit; left today: {api.get('day_remaining', 'unknown')}."
+            f"{several(api.get('calls', 0), 'call')} ({several(api.get('writes', 0), 'write')}, {api.get('retries', 0)} sent again, "
+            f"{api.get('rate_limited', 0)} refused by limits), {duration(float(api.get('seconds_waited') or 0))} waited for the limit"
+            + (f"; {number(api['day_remaining'])} of the day's calls left" if api.get("day_remaining") is not None else "")
+            + "."
         )
-    if xero.get("forecast"):
-        lines.append(f"The forecast is {xero['forecast']}" + (": " + "; ".join(xero["forecast_reasons"]) if xero.get("forecast_reasons") else "") + ".")
     left_out = {name: count for name, count in (xero.get("left_out") or {}).items() if count}
     if left_out:
         lines.append("Left out because Xero would refuse it: " + ", ".join(f"{count} × {name}" for name, count in left_out.items()) + ".")

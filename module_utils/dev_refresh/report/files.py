@@ -11,19 +11,40 @@ from typing import Any
 
 from . import html, markdown
 
+KEPT = 30
+"""Runs of a host that stay in the history."""
+
 
 def write(record: Mapping[str, Any], folder: Path) -> Path:
     """Write ``<host>.json``, ``.md`` and ``.html`` (``<host>.check.*`` in check mode) into ``folder``; return the Markdown's path.
 
+    A run's report also goes to ``history/<host>/<time>.*``, where the last ``KEPT`` runs stay; a dry run's does not.
     Each file appears whole or not at all. Raises OSError if the folder cannot be written.
     """
+    name = str(record["host"]).replace("/", "_")
+    if record["mode"] == "check":
+        return _write_pages(record, folder, f"{name}.check")
+    history = folder / "history" / name
+    _write_pages(record, history, str(record["finished"]).replace(":", "").replace("-", ""))
+    _prune(history)
+    return _write_pages(record, folder, name)
+
+
+def _write_pages(record: Mapping[str, Any], folder: Path, stem: str) -> Path:
+    """Write the three files; return the Markdown's path."""
     folder.mkdir(parents=True, exist_ok=True)
-    stem = str(record["host"]).replace("/", "_") + (".check" if record["mode"] == "check" else "")
-    _replace(folder / f"{stem}.json", json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
     page = folder / f"{stem}.md"
+    _replace(folder / f"{stem}.json", json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
     _replace(page, markdown.render(record))
     _replace(folder / f"{stem}.html", html.render(record))
     return page
+
+
+def _prune(history: Path) -> None:
+    """Remove all but the last runs; their names sort by time."""
+    for old in sorted(history.glob("*.json"))[:-KEPT]:
+        for path in (old.with_suffix(".md"), old.with_suffix(".html"), old):
+            path.unlink(missing_ok=True)
 
 
 def _replace(path: Path, text: str) -> None:

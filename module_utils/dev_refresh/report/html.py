@@ -8,7 +8,9 @@ from typing import Any
 
 import jinja2
 
-from .figures import COUNTS, counted, duration, facts, remarks, verdict
+from .figures import COUNTS, counted, duration, facts, moment, number, remarks, verdict
+from .forecast import forecast
+from .steps import steps
 
 WIDTH, HEIGHT, GAP = 640, 140, 3
 
@@ -16,13 +18,16 @@ WIDTH, HEIGHT, GAP = 640, 140, 3
 def render(record: Mapping[str, Any]) -> str:
     """Return the page of one host; every value is escaped by the template engine."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    environment.filters["duration"] = duration
+    environment.filters.update(duration=duration, number=number, moment=moment)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text(encoding="utf-8"))
     xero = record["xero"]
     return template.render(
         record=record,
         verdict=verdict(record),
         facts=facts(record),
+        steps=steps(record),
+        skipped=[phase["name"] for phase in record["phases"] if phase["status"] == "skipped"],
+        forecast=forecast(record),
         counts=COUNTS,
         entities=list(counted(xero)),
         lines=remarks(xero),
@@ -35,7 +40,6 @@ def render(record: Mapping[str, Any]) -> str:
             ("Findings of the verification", record["verify"].get("findings")),
             ("Notes of the verification", record["verify"].get("notes")),
             ("Warnings", record["warnings"]),
-            ("Not predicted", record["not_predicted"]),
         ],
     )
 

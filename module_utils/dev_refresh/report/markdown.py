@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from .figures import COUNTS, counted, duration, facts, remarks, verdict
+from .forecast import forecast
+from .steps import steps
 
 LISTED = 50
 """Failures and skips shown in full; all of them are in the log on the host."""
@@ -32,8 +34,13 @@ def render(record: Mapping[str, Any]) -> str:
         lines += ["```text", *str(record["failure"]["message"]).replace("```", "'''").splitlines(), "```", ""]
     if record["next_step"]:
         lines += [f"**Next:** {record['next_step']}", ""]
-    lines += table(("", ""), facts(record))
-    lines += ["## Phases", "", *table(("phase", "status", "time"), [(p["name"], p["status"], duration(p["seconds"])) for p in record["phases"]])]
+    told = forecast(record)
+    if told:
+        lines += ["## What a run would do", "", *table(("", ""), told)]
+    lines += ["## Source and target", "", *table(("", ""), facts(record))]
+    ran = [(s["number"], s["name"], s["status"], s["did"], duration(s["seconds"])) for s in steps(record)]
+    if ran:
+        lines += ["## Steps", "", *table(("", "step", "", "", "time"), [*ran, ("", "total", "", "", duration(record["seconds"]))])]
     xero = record["xero"]
     entities = list(counted(xero))
     if entities:
@@ -54,7 +61,7 @@ def render(record: Mapping[str, Any]) -> str:
     for title, name in (("Findings of the verification", "findings"), ("Notes of the verification", "notes")):
         if record["verify"].get(name):
             lines += [f"## {title}", "", *(f"- {cell(line)}" for line in record["verify"][name]), ""]
-    for title, name in (("Warnings", "warnings"), ("Not predicted", "not_predicted")):
+    for title, name in (("Warnings", "warnings"),):
         if record[name]:
             lines += [f"## {title}", "", *(f"- {cell(line)}" for line in record[name]), ""]
     return "\n".join(lines).rstrip("\n") + "\n"

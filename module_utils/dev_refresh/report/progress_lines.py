@@ -6,6 +6,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from .figures import size
+
+GROWTH = 1.6
+"""A database grows to about so many times the uncompressed bytes of its rows (measured: 1.6 and 1.7)."""
 INTERVAL = 1.0
 """Seconds between two lines of one phase at a terminal; the last line of a phase always shows."""
 
@@ -13,8 +17,7 @@ INTERVAL = 1.0
 def line(module: str, host: str, event: dict[str, Any]) -> str:
     """Return ``xero_seed dev1 projects 312/620 · 58/min · about 5 min left · 4 failed``."""
     done, total = event["done"], event.get("total")
-    counted = f"{done}" if total is None else f"{done}/{total}"
-    parts = [f"{module} {host} {event['phase']} {counted}"]
+    parts = [f"{module} {host} {event['phase']} {_counted(event)}".rstrip()]
     if event.get("per_minute"):
         parts.append(f"{event['per_minute']:.0f}/min")
     if event.get("seconds_left") is not None and (total is None or done < total):
@@ -24,6 +27,16 @@ def line(module: str, host: str, event: dict[str, Any]) -> str:
     if event.get("note"):
         parts.append(str(event["note"]))
     return " · ".join(parts)
+
+
+def _counted(event: dict[str, Any]) -> str:
+    """Return how far it is: a count, bytes, or nothing where there is nothing to count."""
+    done, total = event["done"], event.get("total")
+    if "dump_bytes" in event:
+        return size(done) + (f" of about {size(GROWTH * event['dump_bytes'])}" if event["dump_bytes"] else "")
+    if total is None:
+        return f"{done}" if done else ""
+    return f"{done}/{total}"
 
 
 def _left(seconds: float) -> str:

@@ -22,6 +22,12 @@ def test_a_wait_says_why():
     )
 
 
+def test_bytes_are_for_people_and_nothing_is_counted_where_there_is_nothing():
+    event = {"phase": "stage", "done": 9_400_000, "total": None, "note": "in the staging database", "dump_bytes": 10_000_000}
+    assert line("pg_refresh", "dev1", event) == "pg_refresh dev1 stage 9.4 MB of about 16.0 MB · in the staging database"
+    assert line("pg_refresh", "dev1", {"phase": "stage", "done": 0, "total": None, "note": "restoring"}) == "pg_refresh dev1 stage · restoring"
+
+
 def test_one_line_a_second_and_always_the_last():
     reader = ProgressReader("xero_seed", "dev1")
     first = list(reader.feed(text(*({"phase": "contacts", "done": n, "total": 100} for n in range(50))), 10.0))

@@ -139,8 +139,95 @@ def test_pages_escape_what_comes_from_the_data():
 def test_files_are_written_whole_and_check_mode_has_its_own(tmp_path):
     files.write(full_run().record(START), tmp_path)
     files.write(run(check=True).record(START), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["dev1.check.html", "dev1.check.json", "dev1.check.md", "dev1.html", "dev1.json", "dev1.md"]
+    kinds = ("html", "json", "md")
+    names = sorted(path.name for path in tmp_path.iterdir() if path.is_file())
+    assert names == [*(f"dev1.check.{kind}" for kind in kinds), *(f"dev1.{kind}" for kind in kinds)]
     assert json.loads((tmp_path / "dev1.json").read_text())["xero"]["contacts"]["created"] == 1
+
+
+def test_the_history_keeps_the_last_runs_and_no_dry_ones(tmp_path):
+    for number in range(files.KEPT + 3):
+        files.write(run().record(START + timedelta(hours=number)), tmp_path)
+    files.write(run(check=True).record(START + timedelta(days=9)), tmp_path)
+    kept = sorted(path.name for path in (tmp_path / "history" / "dev1").glob("*.json"))
+    assert len(kept) == files.KEPT
+    assert kept[0] == "20261122T110000Z.json", "the oldest went"
+    assert len(list((tmp_path / "history" / "dev1").iterdir())) == 3 * files.KEPT
+
+
+def test_summary_begins_with_source_and_target_and_ends_with_one_total():
+    lines = summary.render(full_run().record(START + timedelta(seconds=70)), "reports/dev1.md")
+    assert lines[1] == "  Source  /d/p.dump: 1.2 MB, made 2026-11-21 02:00 UTC (30 hours old)"
+    assert lines[2].startswith("  Target  app_dev on dev1")
+    assert lines[3] == "  Xero    Demo Company (NZ) (demo company, tenant t-1)"
+    total = next(line for line in lines if line.lstrip().startswith("total  "))
+    assert total.endswith("70 s")
+    assert any(line.startswith("  6  seed") and "contacts: 1 linked, 1 created, 1 failed; projects: 1 created" in line for line in lines)
+
+
+def forecast_of(**more):
+    host = run(check=True)
+    host.task("guard", status="ok", seconds=1.0)
+    host.task(
+        "stage",
+        status="changed",
+        seconds=1.0,
+        action="pg_refresh",
+        result={
+            "changed": True,
+            "action": "restore",
+            "dump": {"path": "/d/p.dump", "bytes": 1_234_567, "created": "2026-11-19T02:00:00", "source_database": "app_prod", "server_version": "15.4"},
+            "database": {"name": "app_dev", "action": "restore", "previous": "app_dev_previous"},
+            "row_counts": {"tables": 12, "rows": 9_876},
+            "effects": {
+                "renamed": [{"from": "app_dev", "to": "app_dev_previous"}],
+                "dropped": [{"database": "app_dev_previous", "bytes": 9_400_000}],
+                "sessions_ended": [{"pid": 1, "application": "gunicorn", "role": "app"}],
+                "space": {"needed": 33_000_000, "free": None},
+            },
+            "not_predicted": ["whether every statement succeeds"],
+            "invocation": {"module_args": {"login_host": "db.example", "login_port": 5432}},
+        },
+    )
+    host.task("migrate", status="ok", seconds=0.1, action="set_fact", result={"ansible_facts": {"app_migrate_missing": ["job.0002_x"]}})
+    seed = SEED | {
+        "forecast": "estimate",
+        "forecast_reasons": ["1 migration is pending"],
+        "api": {"calls": 4, "writes": 607, "day_remaining": 5000},
+        "invocation": {"module_args": {"calls_per_minute": 60}},
+    }
+    host.task("seed", status="changed", seconds=1.0, action="xero_seed", result=seed | more)
+    return host.record(START)
+
+
+def test_a_check_ends_with_a_forecast_to_decide_by():
+    record = forecast_of()
+    text = "\n".join(summary.render(record, None))
+    for said in (
+        "Restore     /d/p.dump: 1.2 MB, 9,876 rows in 12 tables, made 2026-11-19 02:00 (3 days old), of app_prod on PostgreSQL 15.4",
+        "Target  app_dev on db.example:5432",
+        "app_dev becomes app_dev_previous; app_dev_previous (9.4 MB) is dropped",
+        "1 session of gunicorn end",
+        "about 33.0 MB needed, free space not known from here",
+        "Migrations  1: job.0002_x",
+        "Contacts    of 3: 1 to link, 1 to create, 1 would be refused",
+        "607 writing calls, about 10 minutes at 60 a minute; 5,000 of the day's calls are left, about 4,385 after it",
+        "Counts are  estimate: 1 migration is pending",
+        "Not known   whether every statement succeeds",
+    ):
+        assert said in text, text
+    assert "of them writes" not in text, "the calls of a forecast have not been made"
+    assert "What a run would do" in html.render(record)
+    assert "What a run would do" in markdown.render(record)
+    assert "too few" in "\n".join(summary.render(forecast_of(api={"calls": 4, "writes": 607, "day_remaining": 300}), None))
+
+
+def test_a_failed_check_forecasts_nothing():
+    host = run(check=True)
+    host.task("guard", status="failed", seconds=1.0, result={"msg": "Nothing was changed. 2 things:\n1. x\n2. y"}, task="Refuse")
+    lines = summary.render(host.record(START), None)
+    assert not [line for line in lines if "What a run would do" in line]
+    assert '  "Refuse": Nothing was changed. 2 things: (they are listed above and in the report)' in lines
 
 
 def test_summary_says_verdict_report_and_next_step():

@@ -1,0 +1,92 @@
+"""What a run would do, as a short text that a person can decide by (pure: record of a check in, lines out)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .figures import counted, dump_words, minutes, number, several, size
+
+
+def forecast(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Return pairs of a title and a text; none for a run, and none where the check failed before it could tell."""
+    if record["mode"] != "check" or record["status"] in ("failed", "unreachable") or not (record["database"] or record["xero"]):
+        return []
+    pairs = [*_databases(record), *_migrations(record), *_xero(record)]
+    for title, lines in (("Not known", record["not_predicted"]),):
+        pairs += [(title if index == 0 else "", str(line)) for index, line in enumerate(lines)]
+    return pairs
+
+
+def _databases(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    database, effects = record["database"], record["effects"]
+    if not database:
+        return []
+    if database.get("action") not in ("restore", "resume"):
+        return [("Restore", database.get("situation") or "nothing: the dump is in already")]
+    pairs = [("Restore", dump_words(record))]
+    renamed = [f"{pair['from']} becomes {pair['to']}" for pair in effects.get("renamed") or []]
+    dropped = [f"{entry['database']} ({size(entry['bytes'])}) is dropped" for entry in effects.get("dropped") or []]
+    if renamed or dropped:
+        pairs.append(("Databases", "; ".join([*renamed, *dropped])))
+    sessions = effects.get("sessions_ended") or []
+    if sessions:
+        names = sorted({str(entry.get("application") or entry.get("role")) for entry in sessions})
+        pairs.append(("Sessions", f"{several(len(sessions), 'session')} of {', '.join(names)} end"))
+    preserved = effects.get("preserved") or {}
+    if preserved:
+        pairs.append(("Kept rows", ", ".join(f"{several(count, 'row')} of {table}" for table, count in preserved.items())))
+    space = effects.get("space") or {}
+    if space:
+        free = f"{size(space['free'])} free" if space.get("free") is not None else "free space not known from here"
+        pairs.append(("Disk", f"about {size(space['needed'])} needed, {free}"))
+    return pairs
+
+
+def _migrations(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    migrations, action = record["migrations"], record["database"].get("action")
+    if migrations.get("foreseen") is not None:
+        names = migrations["foreseen"]
+        return [("Migrations", f"{number(len(names))}: {', '.join(names)}" if names else "none")]
+    if action in ("restore", "resume"):
+        return [("Migrations", "not known: app_migrate_expected_command is not set, or the dump has no such table")]
+    if migrations.get("pending_before") is not None:
+        return [("Migrations", "some are pending and would run on the live database" if migrations["pending_before"] else "none")]
+    return []
+
+
+def _xero(record: Mapping[str, Any]) -> list[tuple[str, str]]:
+    xero = record["xero"]
+    entities = list(counted(xero))
+    if not entities:
+        return []
+    pairs = []
+    for name, counts in entities:
+        said = [f"{number(counts[count])} {words}" for count, words in _WOULD.items() if counts.get(count)]
+        pairs.append((name.capitalize(), f"of {number(counts.get('total', 0))}: {', '.join(said)}" if said else f"none of {number(counts.get('total', 0))}"))
+    api = xero.get("api") or {}
+    writes, limit = int(api.get("writes") or 0), api.get("minute_limit")
+    calls = f"{several(writes, 'writing call')}"
+    if writes and limit:
+        calls += f", {minutes(writes, limit)} at {number(limit)} a minute"
+    if api.get("day_remaining") is not None:
+        # the next run reads the lists as this check did, and once more to verify
+        after = int(api["day_remaining"]) - writes - 2 * int(api.get("calls") or 0)
+        calls += f"; {number(api['day_remaining'])} of the day's calls are left, " + (
+            f"about {number(after)} after it" if after >= 0 else "too few: what fits is done, and the next day's run goes on"
+        )
+    pairs.append(("Calls", calls))
+    reasons = "; ".join(xero.get("forecast_reasons") or [])
+    pairs.append(("Counts are", f"{xero.get('forecast')}" + (f": {reasons}" if reasons else "")))
+    return pairs
+
+
+_WOULD = {
+    "already_linked": "linked already",
+    "linked": "to link",
+    "created": "to create",
+    "stale": "stale ids to clear",
+    "skipped": "skipped by rule",
+    "failed": "would be refused",
+    "remaining": "beyond the day's calls",
+}

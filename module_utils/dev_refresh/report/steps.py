@@ -1,0 +1,85 @@
+"""What each phase did, in words with counts (pure: record in, lines out)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from .figures import counted, number, several, size
+
+_ENTITY_COUNTS = {"linked": "linked", "created": "created", "stale": "stale ids cleared", "skipped": "skipped", "failed": "failed", "remaining": "remaining"}
+
+
+def steps(record: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Return the phases that ran, each with its number, status, seconds and what was done (in check mode: what would be)."""
+    words = {
+        "guard": _guard,
+        "stage": _stage,
+        "sanitise": _sanitise,
+        "migrate": _migrate,
+        "swap": _swap,
+        "seed": _seed,
+        "verify": _verify,
+        "finish": _finish,
+    }
+    return [
+        {**phase, "number": index, "did": "failed" if phase["status"] == "failed" else words[phase["name"]](record)}
+        for index, phase in enumerate(record["phases"], 1)
+        if phase["status"] != "skipped"
+    ]
+
+
+def _guard(record: Mapping[str, Any]) -> str:
+    return "variables, names, rights, dump and organisation are in order"
+
+
+def _stage(record: Mapping[str, Any]) -> str:
+    action, dump = record["database"].get("action"), record["dump"]
+    verb = "to restore" if record["mode"] == "check" else "restored and compared"
+    if action == "restore":
+        what = [several(dump["tables"], "table"), several(dump["rows"], "row")] if dump.get("rows") is not None else []
+        return ", ".join([*what, *([size(dump["bytes"])] if dump.get("bytes") else [])]) + f" {verb}"
+    return {"resume": "the staging database of an earlier run is taken on", "migrate": "the dump is in; the checkout has new migrations"}.get(
+        str(action), "the dump is in already"
+    )
+
+
+def _sanitise(record: Mapping[str, Any]) -> str:
+    return "SQL statements run, production's Xero ids taken out"
+
+
+def _migrate(record: Mapping[str, Any]) -> str:
+    foreseen = record["migrations"].get("foreseen")
+    if record["mode"] == "check":
+        return "not known in advance" if foreseen is None else f"{several(len(foreseen), 'migration')} to run"
+    commands = record["migrations"].get("commands")
+    return f"{several(commands, 'command')} run" if commands else "nothing pending"
+
+
+def _swap(record: Mapping[str, Any]) -> str:
+    database = record["database"]
+    verb = "to become" if record["mode"] == "check" else "became"
+    kept = f", the former one is {database['previous']}" if database.get("previous") and record["mode"] == "run" else ""
+    return f"the new database {verb} {database.get('name')}{kept}"
+
+
+def _seed(record: Mapping[str, Any]) -> str:
+    said = []
+    for name, counts in counted(record["xero"]):
+        done = [f"{number(counts[count])} {words}" for count, words in _ENTITY_COUNTS.items() if counts.get(count) and count != "skipped"]
+        if done:
+            said.append(f"{name}: {', '.join(done)}")
+    return "; ".join(said) or "everything is linked already"
+
+
+def _verify(record: Mapping[str, Any]) -> str:
+    checked, verify = record["verify"].get("checked") or {}, record["verify"]
+    if not verify:
+        return "not compared"
+    rows = [several(checked[name], name.removesuffix("s")) for name in ("clients", "jobs") if name in checked]
+    said = [several(len(verify.get(name) or []), name.removesuffix("s")) for name in ("findings", "notes")]
+    return f"{' and '.join(rows) or 'rows'} compared, {', '.join(said)}"
+
+
+def _finish(record: Mapping[str, Any]) -> str:
+    return "closing SQL run" if record["changed"] else "done already"
