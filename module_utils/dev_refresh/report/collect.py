@@ -121,7 +121,11 @@ class HostRun:
         if result.get("dump"):
             self.dump.update({name: value for name, value in result["dump"].items() if value is not None})
         if result.get("database"):
-            self.database.update({name: value for name, value in result["database"].items() if value is not None})
+            told = {name: value for name, value in result["database"].items() if value is not None}
+            # what was decided is said by the staging; later phases find its result there
+            if phase != "stage" and "action" in self.database:
+                told.pop("action", None)
+            self.database.update(told)
             if _server(result):
                 self.database["server"] = _server(result)
         if phase == "stage":

@@ -13,9 +13,7 @@ def forecast(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     if record["mode"] != "check" or record["status"] in ("failed", "unreachable") or not (record["database"] or record["xero"]):
         return []
     pairs = [*_databases(record), *_migrations(record), *_xero(record)]
-    for title, lines in (("Not known", record["not_predicted"]),):
-        pairs += [(title if index == 0 else "", str(line)) for index, line in enumerate(lines)]
-    return pairs
+    return pairs + [("Not known" if index == 0 else "", str(line)) for index, line in enumerate(record["not_predicted"])]
 
 
 def _databases(record: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -76,8 +74,9 @@ def _xero(record: Mapping[str, Any]) -> list[tuple[str, str]]:
             f"about {number(after)} after it" if after >= 0 else "too few: what fits is done, and the next day's run goes on"
         )
     pairs.append(("Calls", calls))
-    reasons = "; ".join(xero.get("forecast_reasons") or [])
-    pairs.append(("Counts are", f"{xero.get('forecast')}" + (f": {reasons}" if reasons else "")))
+    first, *more = xero.get("forecast_reasons") or [""]
+    pairs.append(("Counts are", f"{'an estimate' if first else 'exact'}" + (f": {first}" if first else "")))
+    pairs += [("", str(reason)) for reason in more]
     return pairs
 
 

@@ -69,7 +69,7 @@ def _seed(record: Mapping[str, Any]) -> str:
         done = [f"{number(counts[count])} {words}" for count, words in _ENTITY_COUNTS.items() if counts.get(count) and count != "skipped"]
         if done:
             said.append(f"{name}: {', '.join(done)}")
-    return "; ".join(said) or "everything is linked already"
+    return "; ".join(said) or "nothing to link or to create"
 
 
 def _verify(record: Mapping[str, Any]) -> str:
