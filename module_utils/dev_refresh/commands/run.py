@@ -100,9 +100,7 @@ def _note_migrating(target: Target) -> None:
             found = marker.read(session, lock=True)
             if found is None:
                 return
-            newer = marker.fence_message(target.run_id, found) if target.run_id else None
-            if newer:
-                raise RefreshError(newer, details={"superseded": True})
+            marker.check_fence(target.run_id, found)
             if found.phase in _REPEATABLE:
                 marker.update(cursor, phase="migrating")
     finally:

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
+from ..errors import RefreshError
 from ..run_id import may_take_over
 
 if TYPE_CHECKING:
@@ -144,8 +145,11 @@ def original_ids(session: Connection, entity: str) -> dict[str, str]:
         return {str(key): str(xero_id) for key, xero_id in cursor.fetchall()}
 
 
-def fence_message(mine: str, marker: Marker | None) -> str | None:
-    """Return why run ``mine`` must stop because a newer run has taken over, or None when it may go on."""
-    if marker is None or may_take_over(mine, marker.run_id):
-        return None
-    return f"Run {marker.run_id} has taken over this database since run {mine} began. This run stops here; the newer one does the work."
+def check_fence(mine: str | None, marker: Marker | None) -> None:
+    """Raise RefreshError if a newer run than ``mine`` has taken over; without a run id or a marker there is no fence."""
+    if not mine or marker is None or may_take_over(mine, marker.run_id):
+        return
+    raise RefreshError(
+        f"Run {marker.run_id} has taken over this database since run {mine} began. This run stops here; the newer one does the work.",
+        details={"fenced": True},
+    )

@@ -4,7 +4,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from ..errors import RefreshError
 from ..mapping import Mapping as RowMapping
 from ..seeding.records import Change, ClientRow, JobRow, Stored
 from . import marker
@@ -59,10 +58,7 @@ class PgSeedStore:
             present = marker.read(self._session, lock=True)
             if present is not None and not marker.fits(self._session, present):
                 present = None
-            message = marker.fence_message(self._run_id, present) if self._run_id else None
-            if message:
-                self._session.rollback()
-                raise RefreshError(message)
+            marker.check_fence(self._run_id, present)
             if present is not None:
                 changes: dict[str, str | None] = {"tenant_id": organisation.tenant_id, "tenant_name": organisation.name}
                 if present.tenant_id != organisation.tenant_id:

@@ -9,7 +9,7 @@ from typing import Any
 
 from ..errors import GuardError, RefreshError
 from ..mapping import Mapping as RowMapping
-from ..postgres.marker import Marker, fence_message
+from ..postgres.marker import Marker, check_fence
 from ..progress import ProgressWriter
 from .creation import Creation
 from .entities import CONTACTS, PROJECTS
@@ -66,9 +66,8 @@ class SeedRun:
         started = time.monotonic()
         request = self.request
         marker = self.store.marker()
-        message = fence_message(request.run_id, marker) if request.run_id and not request.restore_due else None
-        if message:
-            raise RefreshError(message)
+        if not request.restore_due:
+            check_fence(request.run_id, marker)
         organisation: Organisation | None = None
         try:
             organisation = self.xero.connect()

@@ -90,9 +90,7 @@ def _read_database(
     session.set_session(isolation_level="REPEATABLE READ", readonly=True)
     with database_errors("looking at the database to verify it"):
         marker = marker_store.read(session)
-        message = marker_store.fence_message(params["run_id"], marker) if params["run_id"] else None
-        if message:
-            raise RefreshError(message)
+        marker_store.check_fence(params["run_id"], marker)
         findings, _warnings = check_mapping(session, mapping, params["entities"])
         if findings:
             raise GuardError(findings)
