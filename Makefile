@@ -79,7 +79,7 @@ test-all: lint  ## Run the checks and all tests
 
 .PHONY: bench
 bench: $(STAMP)  ## Measure against the best possible
-	python -m pytest tests/benchmarks -q -s
+	python tests/benchmarks/run_all.py --quick
 
 .PHONY: requirements
 requirements: $(STAMP)  ## Pin the newest packages that requirements*.in allow
