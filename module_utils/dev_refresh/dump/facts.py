@@ -8,11 +8,13 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from ..errors import Finding
-from ..processes.children import ChildResult, clean_environment, run_child
+from ..processes.children import ChildResult
 from .checksums import HashThread, manifest_of, no_manifest
 from .data import CopyBlock, CopyScanner, parse_rows
 from .header import RIGHT_COMMAND, DamagedArchiveError, Header, read_header
+from .parts import divide
 from .programs import ClientPrograms
+from .reading import read_parts
 from .toc import CopyTarget, Entry, TocEntry, codec, copy_target, encoding_of, list_text, locale_of, read_toc, skipped, unknown_kinds
 
 _AGAIN = "Copy it again and compare its checksum with the one taken at the source; if they are equal, make the dump again"
@@ -167,24 +169,26 @@ def _read_data(facts: DumpFacts, entries: Sequence[TocEntry], programs: ClientPr
     with_data = [entry for entry in entries if entry.kind == "TABLE DATA" and entry.copy]
     wanted = _ledger_entry(with_data, ledger)
     blocks = [CopyBlock(entry.copy, collect=entry is wanted) for entry in with_data]
-    scanner = CopyScanner(blocks)
-    # only the section that holds data: what is not in it was read with the list of contents, and function bodies could look like data
-    argv = [programs.pg_restore, "--section=data", "--file=-", facts.path]
-    child = run_child(argv, deadline=max(seconds, 0.1), env=clean_environment(os.environ), on_stdout=scanner.feed)
+    block_of = {entry.dump_id: block for entry, block in zip(with_data, blocks, strict=True)}
+    parts = divide(facts.path, entries)
+    scanners = [CopyScanner([block_of[entry.dump_id] for entry in part.tables]) for part in parts]
+    children = read_parts(programs, facts.path, parts, [scanner.feed for scanner in scanners], deadline=max(seconds, 0.1))
     facts.uncompressed_bytes = sum(block.size for block in blocks)
-    if child.timed_out:
+    if any(child.timed_out for child in children):
         facts.findings.append(Finding(f"{facts.path} was not read within {seconds:.0f} s", "Raise the deadline, or look at the disk"))
         return
-    if child.returncode != 0:
-        facts.findings.append(_explain(facts, programs, child))
+    failed = next((child for child in children if child.returncode != 0), None)
+    if failed is not None:
+        facts.findings.append(_explain(facts, programs, failed))
         return
-    missing = scanner.unfinished()
-    if missing is not None:
-        what = f"{facts.path}: the data of table {with_data[missing].full_name} is missing or has no end"
-        if missing > 0:
-            what += f" (or that of {with_data[missing - 1].full_name} before it)"
-        facts.findings.append(Finding(what, _AGAIN))
-        return
+    for part, scanner in zip(parts, scanners, strict=True):
+        missing = scanner.unfinished()
+        if missing is not None:
+            what = f"{facts.path}: the data of table {part.tables[missing].full_name} is missing or has no end"
+            if missing > 0:
+                what += f" (or that of {part.tables[missing - 1].full_name} before it)"
+            facts.findings.append(Finding(what, _AGAIN))
+            return
     facts.complete = True
     _note_rows(facts, entries, list(zip(with_data, blocks, strict=True)), encoding)
     if wanted is not None and ledger is not None:
@@ -232,13 +236,13 @@ def _note_ledger(facts: DumpFacts, block: CopyBlock, ledger: LedgerSpec, encodin
 
 def _explain(facts: DumpFacts, programs: ClientPrograms, child: ChildResult) -> Finding:
     """Return a finding for what pg_restore said."""
-    words = " ".join(child.last_lines(3).split())
+    words = " ".join(child.last_lines(3).split()).replace("pg_restore: error: ", "")
     if "restore from compressed archive" in words or "not support compression" in words:
         what = f"{facts.path} is compressed with {facts.compression}, and the pg_restore in {programs.bin_dir} was built without it"
         return Finding(what, "Install a pg_restore that has it, or make the dump with: pg_dump -Fc -Z gzip -f <file> <database>")
     if "end of file" in words or "too short" in words:
-        return Finding(f"{facts.path} is cut off: pg_restore says: {words}", _AGAIN)
-    return Finding(f"{facts.path} is damaged: pg_restore ended with {child.returncode} and says: {words}", _AGAIN)
+        return Finding(f"{facts.path} is cut off (pg_restore: {words})", _AGAIN)
+    return Finding(f"{facts.path} is damaged (pg_restore: {words})", _AGAIN)
 
 
 def _checksum_findings(facts: DumpFacts, hashing: HashThread, expected: str | None) -> list[Finding]:

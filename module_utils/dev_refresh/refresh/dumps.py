@@ -58,7 +58,7 @@ def read_dump(request: Request, dump: LocatedDump, *, server_major: int, deadlin
         programs = find_programs(request.bin_dir, server_major=server_major)
     except GuardError as error:
         findings += error.findings
-    if not dump.file.path:
+    if not dump.file.path or is_pattern(dump.file.path):
         return None, programs, findings
     facts = read_facts(dump.file.path, programs=programs, server_major=server_major, sha256_expected=dump.expected.sha256, deadline=deadline)
     return facts, programs, findings + list(facts.findings)

@@ -47,6 +47,7 @@ def make_plan(work: Workspace) -> Plan:
     server = read_server(work.admin, owner=request.owner.user, names=names.all)
     findings += checks.role_findings(server, owner=request.owner.user)
     live, staging = Found(), Found()
+    readable = True
     try:
         probe_owner(work)
         live = finish_swap(work, work.find(names.live))
@@ -55,6 +56,7 @@ def make_plan(work: Workspace) -> Plan:
         findings += checks.foreign_findings(names, work.databases, {**ours, names.staging: staging.ours})
     except RefreshError as error:
         findings.append(as_finding(error))
+        readable = False
         live = Found(exists=names.live in work.databases)
     work.check_fence(live, staging)
     located = locate_dump(request, deadline=work.seconds_left)
@@ -81,7 +83,8 @@ def make_plan(work: Workspace) -> Plan:
     if located.expected.sha256 is None and located.expected.source == "none" and plan.decision.replaces_live:
         plan.warnings.append(f"There is no checksum for {dump.path}: only one taken where the dump was made proves that it is whole.")
     findings += checks.live_findings(server, work.databases.get(names.live))
-    findings += plan.decision.refusals
+    # without the owner's access nobody can say what live holds
+    findings += plan.decision.refusals if readable else []
     if live.exists and not live.was_closed and request.preserve and not findings:
         findings += preserve_findings(work, plan)
     if plan.decision.replaces_live:
@@ -159,10 +162,12 @@ def preserve_findings(work: Workspace, plan: Plan) -> list[Finding]:
                 continue
             plan.effects.setdefault("preserved", {})[spec.table] = next(contents.count_rows(session, [preserve.qualified(session, spec.table)]))[1]
             findings.extend(
-                Finding(f'{where}: there is no column "{name}"', "Correct the entry") for name in (*spec.key, *spec.columns) if name not in columns
+                Finding(f'{where}: there is no column "{name}"', f"Correct the entry; the table has {', '.join(sorted(columns))}")
+                for name in (*spec.key, *spec.columns)
+                if name not in columns
             )
             if not spec.key and not preserve.read_primary_key(session, spec.table):
-                findings.append(Finding(f"{where}: the table has no primary key and the entry names no key", "Add key"))
+                findings.append(Finding(f"{where}: the table has no primary key and the entry names no key", "Add `key` to the entry"))
     return findings
 
 
