@@ -10,6 +10,9 @@ from typing import Any
 COUNTS = ("total", "already_linked", "linked", "created", "stale", "skipped", "failed", "remaining")
 """The counts of one entity, in the order in which they are shown."""
 
+FAILED = "Xero refused these rows. Mend the row or the rule in Xero and run again; the next run tries them again."
+SKIPPED = "By rule these rows are not in Xero; nothing failed. Where one should be, mend what the reason names in the app."
+
 
 def duration(seconds: float) -> str:
     """Return ``0.4 s``, ``48 s`` or ``9 min 43 s``."""

@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import jinja2
+import markupsafe
 
-from .figures import COUNTS, counted, duration, facts, moment, number, remarks, verdict
+from .figures import COUNTS, FAILED, SKIPPED, counted, duration, facts, moment, number, remarks, verdict
 from .forecast import forecast
 from .steps import steps
 
@@ -18,7 +19,7 @@ WIDTH, HEIGHT, GAP = 640, 140, 3
 def render(record: Mapping[str, Any]) -> str:
     """Return the page of one host; every value is escaped by the template engine."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    environment.filters.update(duration=duration, number=number, moment=moment)
+    environment.filters.update(duration=duration, number=number, moment=moment, commands=commands)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text(encoding="utf-8"))
     xero = record["xero"]
     return template.render(
@@ -33,8 +34,8 @@ def render(record: Mapping[str, Any]) -> str:
         lines=remarks(xero),
         chart=chart((xero.get("api") or {}).get("per_minute") or [], (xero.get("api") or {}).get("minute_limit")),
         tables=[
-            ("Failed", "Xero refused these rows. Mend the row or the rule in Xero and run again; the next run tries them again.", xero.get("failures") or []),
-            ("Skipped", "These rows cannot be in Xero by rule; nothing failed.", xero.get("skips") or []),
+            ("Failed", FAILED, xero.get("failures") or []),
+            ("Skipped", SKIPPED, xero.get("skips") or []),
         ],
         lists=[
             ("Findings of the verification", record["verify"].get("findings")),
@@ -42,6 +43,12 @@ def render(record: Mapping[str, Any]) -> str:
             ("Warnings", record["warnings"]),
         ],
     )
+
+
+def commands(text: str) -> markupsafe.Markup:
+    """Return a sentence, escaped, whose commands between backticks look like commands."""
+    pieces = text.split("`")
+    return markupsafe.Markup("").join(markupsafe.Markup("<code>{}</code>").format(piece) if index % 2 else piece for index, piece in enumerate(pieces))
 
 
 def chart(per_minute: Sequence[int], limit: int | None) -> dict[str, Any] | None:

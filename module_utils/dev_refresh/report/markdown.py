@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .figures import COUNTS, counted, duration, facts, remarks, verdict
+from .figures import COUNTS, FAILED, SKIPPED, counted, duration, facts, remarks, verdict
 from .forecast import forecast
 from .steps import steps
 
@@ -50,11 +50,16 @@ def render(record: Mapping[str, Any]) -> str:
             *table(("", *(name.replace("_", " ") for name in COUNTS)), [(name, *(counts.get(c, 0) for c in COUNTS)) for name, counts in entities]),
         ]
         lines += [part for line in remarks(xero) for part in (line, "")]
-    for title, name in (("Failed", "failures"), ("Skipped", "skips")):
+    for title, name, help_text in (
+        ("Failed", "failures", FAILED),
+        ("Skipped", "skips", SKIPPED),
+    ):
         found = list(xero.get(name) or [])
         if found:
             lines += [
                 f"## {title}",
+                "",
+                help_text,
                 "",
                 *table(("entity", "key", "name", "reason"), [(f.get("entity"), f.get("key"), f.get("name", ""), f.get("reason")) for f in found[:LISTED]]),
             ]

@@ -23,7 +23,7 @@ def steps(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         "finish": _finish,
     }
     return [
-        {**phase, "number": index, "did": "failed" if phase["status"] == "failed" else words[phase["name"]](record)}
+        {**phase, "number": index, "did": "" if phase["status"] == "failed" else words[phase["name"]](record)}
         for index, phase in enumerate(record["phases"], 1)
         if phase["status"] != "skipped"
     ]

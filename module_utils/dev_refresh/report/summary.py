@@ -49,6 +49,24 @@ def render(record: Mapping[str, Any], report: str | None) -> list[str]:
     return lines
 
 
+def render_fleet(records: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the lines for all hosts of a run together: one each, those that need somebody first, and how many there are of each kind."""
+    order = ("unreachable", "failed", "incomplete", "ok")
+    rows = [
+        (
+            str(record["host"]),
+            str(record["status"]),
+            str(record["database"].get("action") or ""),
+            *(f"{counts.get('created', 0):,}" for counts in (record["xero"].get("contacts") or {}, record["xero"].get("projects") or {})),
+            duration(record["seconds"]),
+        )
+        for record in sorted(records, key=lambda record: (order.index(record["status"]), record["host"]))
+    ]
+    kinds = [(kind, sum(record["status"] == kind for record in records)) for kind in reversed(order)]
+    counts = ", ".join(f"{count} {kind}" for kind, count in kinds if count)
+    return [*_aligned([("host", "", "database", "contacts made", "projects made", "time"), *rows]), "", f"  {len(records)} hosts: {counts}"]
+
+
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], record: Mapping[str, Any]) -> list[str]:
     """Return the steps with a line for the whole."""
     whole = ("", "total", "", "", duration(record["seconds"]))

@@ -242,6 +242,10 @@ def test_summary_says_verdict_report_and_next_step():
     assert "reports/dev1.check.md" in text
 
 
+def test_commands_in_a_sentence_look_like_commands():
+    assert str(html.commands("Run `a <b>` & `c`.")) == "Run <code>a &lt;b&gt;</code> &amp; <code>c</code>."
+
+
 def test_chart_keeps_inside_its_drawing():
     drawn = html.chart([60, 60, 3], 60)
     assert drawn is not None
