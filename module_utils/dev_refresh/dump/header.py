@@ -23,6 +23,7 @@ _DIRECTORY_COMMAND = "Copy the whole directory again, or make it again: pg_dump 
 
 _COMPRESSIONS = {0: "none", 1: "gzip", 2: "lz4", 3: "zstd"}
 _CUSTOM, _TAR = 1, 3
+_OFFSET_SET = 2
 # the client that first wrote this archive version, and so the oldest that reads it
 _OLDEST_CLIENT = {(1, 16): 17, (1, 15): 16, (1, 14): 12, (1, 13): 10}
 _WRAPPERS = {
@@ -109,9 +110,10 @@ class ArchiveReader:
         """Return the next string, empty for a null."""
         return (self.raw() or b"").decode(self.encoding, "replace")
 
-    def skip_offset(self) -> None:
-        """Pass over a file offset."""
-        self.exactly(1 + self._offset_size)
+    def offset(self) -> int | None:
+        """Return the next file offset, None if the archive does not say it or the entry has no data."""
+        data = self.exactly(1 + self._offset_size)
+        return int.from_bytes(data[1:], "little") if data[0] == _OFFSET_SET else None
 
 
 def read_header(path: str) -> Header | Finding:

@@ -69,6 +69,8 @@ class TocEntry:
     copy: bytes
     definition: str
     dependencies: tuple[int, ...]
+    offset: int | None = None
+    """Where its data begin in the file."""
 
     @property
     def full_name(self) -> str:
@@ -138,12 +140,13 @@ def _entries(reader: ArchiveReader, header: Header, count: int) -> Iterator[TocE
             dependencies.append(int(dependency))
         if header.format == "directory":
             reader.raw()  # file name
+            offset = None
         else:
-            reader.skip_offset()
+            offset = reader.offset()
         if kind == "ENCODING":
             reader.encoding = _CODECS.get(_quoted(definition), "utf-8")
         keep = kind in ("TABLE", "DATABASE", "ENCODING", "TABLE ATTACH")
-        yield TocEntry(dump_id, kind, schema, name, owner, has_data, copy, definition if keep else "", tuple(dependencies))
+        yield TocEntry(dump_id, kind, schema, name, owner, has_data, copy, definition if keep else "", tuple(dependencies), offset)
 
 
 def encoding_of(entries: Sequence[TocEntry]) -> str:
