@@ -8,8 +8,8 @@ from pathlib import Path
 from measuring import MEGABYTE, OWNER, Cluster, Row, Stopwatch, Timed, arguments, best, cluster, in_turn, listed, report, run_module, say
 
 WORDS = """\
-A generated jobs database, with the indexes that Django makes, is dumped (pg_dump -Fc, gzip) and restored in turn by `pg_refresh state=staged` and by plain `pg_restore`: same dump,
-client, owner, number of jobs, each into a fresh database from template0. The time of pg_refresh is that of the whole module process: hashing
+A generated jobs database, with the indexes that Django makes, is dumped (pg_dump -Fc, gzip) and restored in turn by `pg_refresh state=staged`
+and by plain `pg_restore`: same dump, client, owner, number of jobs, each into a fresh database from template0. The time of pg_refresh is that of the whole module process: hashing
 and reading the dump, making the database, restoring, counting all rows, ANALYZE, moving Xero ids, marker. That of pg_restore is pg_restore alone.
 The best of several runs counts. Peak memory is that of the module's process."""
 
@@ -121,7 +121,7 @@ def main() -> None:
                     "pg_dump_info": lambda dump=dump: inspected(where, dump),
                 },
                 rounds=2,
-                most=3 if quick else 6,
+                most=3 if quick else 5,
             )
             base, ours, only, read = (best(found[name]) for name in found)
             peaks.append(max(timed.result.peak_mb for timed in found["pg_refresh"]))

@@ -35,7 +35,8 @@ def main() -> None:
         say(f"sizes {sizes}")
         found = {}
         for size in sizes:
-            found |= {size: one for one in in_turn({f"{size} clients": lambda size=size: seeded(where, size)}, rounds=1, most=1 if quick else 3).values()}
+            name = f"{size} clients"
+            found[size] = in_turn({name: lambda size=size: seeded(where, size)}, rounds=1, most=1 if quick else 3)[name]
     first = best(found[sizes[0]])
     for size, measured in found.items():
         timed = best(measured)
