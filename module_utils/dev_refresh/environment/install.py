@@ -155,7 +155,7 @@ def _install(wanted: Wanted) -> None:
         raise RefreshError(_explain(f"{python} cannot make a virtual environment in {wanted.path}", made, _venv_remedy(made, python)))
     listed = wanted.path / "requirements.txt"
     listed.write_text(_listing(wanted))
-    pip = [str(wanted.interpreter), "-m", "pip", "install", "--quiet", "--no-input", "--no-compile", "--disable-pip-version-check"]
+    pip = [str(wanted.interpreter), "-m", "pip", "install", "--quiet", "--no-input", "--no-compile", "--no-cache-dir", "--disable-pip-version-check"]
     installed = _run([*pip, *wanted.pip_options, "-r", str(listed)], until)
     if installed.returncode != 0:
         remedy = "Let the host reach a package index, or name one in host_environment_pip_options (--index-url, --find-links)"

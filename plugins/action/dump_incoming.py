@@ -1,0 +1,112 @@
+"""Run the module dump_incoming and send it the controller's dump, in pieces, through the task's own connection and as its own user."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+# a plugin of the controller is not given the module utilities
+sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
+
+from dev_refresh.dump.checksums import expected_checksum
+from dev_refresh.dump.fetch import INCOMING_OPTIONS, is_url
+from dev_refresh.dump.incoming import file_sha256
+from dev_refresh.dump.resolve import is_pattern, resolve_dump
+from dev_refresh.errors import Finding, GuardError, RefreshError
+
+PIECE = 8 << 20
+
+display = Display()
+
+
+class ActionModule(ActionBase):
+    """Look on the host whether the dump is there; if not, send it and let the module check it and put it in its place."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Return the module's result."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        del tmp
+        _, options = self.validate_argument_spec(INCOMING_OPTIONS)
+        try:
+            if is_url(options["source"] or ""):
+                result.update(self._execute_module(task_vars=task_vars))
+            else:
+                result.update(self._send(options, task_vars or {}))
+        except RefreshError as error:
+            result.update(error.details, failed=True, changed=False, msg=str(error))
+        except OSError as error:
+            result.update(failed=True, changed=False, msg=f"{error.filename or options['source']} cannot be read on the controller: {error.strerror}.")
+        finally:
+            self._remove_tmp_path(self._connection._shell.tmpdir)
+        return result
+
+    def _send(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
+        """Send the dump if the host has not got it."""
+        source = Path(_local_dump(options["source"] or ""))
+        given = options["checksum"]
+        expected = expected_checksum(str(source), given, is_glob=bool(given) and is_pattern(options["source"]), require=options["require_checksum"])
+        if expected.finding is not None:
+            raise GuardError([expected.finding])
+        sha256 = file_sha256(source)
+        if expected.sha256 not in (None, sha256):
+            what = f"{source} on the controller has the checksum {sha256}, and should have {expected.sha256} ({expected.source})"
+            raise GuardError([Finding(what, "Copy the dump again; it was changed or damaged since the checksum was taken")])
+        step = {
+            **{name: self._task.args[name] for name in ("folder", "label")},
+            "source": str(source),
+            "file_name": source.name,
+            "checksum": f"sha256:{sha256}",
+            "bytes": source.stat().st_size,
+            "proven": expected.sha256 is not None,
+        }
+        found = self._module(step, "look", task_vars)
+        if found.get("failed") or found["present"]:
+            return found
+        if self._task.check_mode:
+            return {**found, "changed": True}
+        prepared = self._module(step, "prepare", task_vars)
+        if prepared.get("failed"):
+            return prepared
+        self._pour(source, prepared["part"], str(task_vars.get("inventory_hostname", "")))
+        return self._module(step, "finish", task_vars)
+
+    def _module(self, step: dict[str, Any], name: str, task_vars: dict[str, Any]) -> dict[str, Any]:
+        result: dict[str, Any] = self._execute_module(module_args={**step, "step": name}, task_vars=task_vars)
+        return result
+
+    def _pour(self, source: Path, part: str, host: str) -> None:
+        """Append the file's pieces to the host's, by a shell alone: a file sent otherwise would not belong to the user that the task becomes."""
+        size, done = source.stat().st_size, 0
+        command = f"umask 077; cat >> {shlex.quote(part)}"
+        with source.open("rb") as file:
+            while piece := file.read(PIECE):
+                ran = self._low_level_execute_command(command, in_data=piece, sudoable=True)
+                if ran["rc"] != 0:
+                    said = str(ran["stderr"]).strip() or f"return code {ran['rc']}"
+                    raise RefreshError(f"The dump could not be sent to {host}: {said}. Look at the host's disk, then run again.")
+                done += len(piece)
+                if done % (PIECE * 16) == 0:
+                    display.display(f"dump_incoming {host} {done >> 20}/{size >> 20} MiB")
+
+
+def _local_dump(source: str) -> str:
+    """Return the dump on the controller that ``source`` names; raise GuardError if there is none."""
+    found = resolve_dump(source)
+    if isinstance(found, Finding):
+        raise GuardError([found])
+    if os.path.isdir(found):
+        remedy = "Make one file of it (pg_dump -Fc), or put the directory on the host and set database_restore_dump_source to host"
+        raise GuardError([Finding(f"{found} is a directory dump, which is not sent to a host", remedy)])
+    if not os.path.exists(found):
+        raise GuardError([Finding(f"There is no dump at {found} on the controller", "Correct database_restore_dump (and database_restore_dump_source)")])
+    return found
