@@ -79,8 +79,10 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Write the reports and show the summaries."""
+        records = []
         for name, run in self._runs.items():
             record = run.record(datetime.now(UTC))
+            records.append(record)
             page = None
             if not run.refused:
                 try:
@@ -92,6 +94,11 @@ class CallbackModule(CallbackBase):
             self._display.banner(f"SUMMARY {name}")
             for line in summary.render(record, page):
                 self._display.display(line, color={"failed": "red", "unreachable": "red", "incomplete": "yellow"}.get(record["status"]))
+
+        if len(records) > 1:
+            self._display.banner("ALL HOSTS")
+            for line in summary.render_fleet(records):
+                self._display.display(line)
 
     def _step_summary(self, page: Path) -> None:
         """In GitHub Actions, show the report on the page of the workflow's run."""

@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
             if self._watched():
                 result.update(self._run_watched(task_vars))
             else:
-                result.update(self._execute_module(task_vars=task_vars))
+                result.update(self._run_module(task_vars, {}))
         finally:
             self._remove_tmp_path(self._connection._shell.tmpdir)
         return result
@@ -85,13 +85,17 @@ class ActionModule(ActionBase):
         follower: Follower | Channel = Follower(reader, show) if self._here() else Channel(self._channel_command(), reader, show)
         path = follower.begin()
         if path is None:
-            result: dict[str, Any] = self._execute_module(task_vars=task_vars)
-            return result
+            return self._run_module(task_vars, {})
         try:
-            result = self._execute_module(module_args={**self._task.args, "progress_file": path}, task_vars=task_vars)
+            result = self._run_module(task_vars, {"progress_file": path})
         finally:
             follower.stop()
         result.get("invocation", {}).get("module_args", {}).pop("progress_file", None)
+        return result
+
+    def _run_module(self, task_vars: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+        """Run the module with ``more`` options and return its result."""
+        result: dict[str, Any] = self._execute_module(module_args={**self._task.args, **more}, task_vars=task_vars)
         return result
 
     def _channel_command(self) -> list[str] | None:
