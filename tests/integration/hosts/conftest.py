@@ -131,4 +131,9 @@ def ssh_host(ssh_possible: None) -> Iterator[SshTarget]:
 @pytest.fixture
 def fleet(world: World, ssh_host: SshTarget) -> Fleet:
     """Return the world with that one host."""
-    return Fleet(world, {"remote1": {**ssh_host.host_vars(), "host_environment_dir": str(ssh_host.home / "environment")}})
+    ours = {
+        "host_environment_dir": str(ssh_host.home / "environment"),
+        "database_restore_dump_source": "controller",
+        "database_restore_incoming_dir": str(ssh_host.home / "incoming"),
+    }
+    return Fleet(world, {"remote1": {**ssh_host.host_vars(), **ours}})

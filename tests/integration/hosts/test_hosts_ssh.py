@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from ssh_target import plain_python
 
 
@@ -23,17 +24,22 @@ def test_the_whole_job_works_from_nothing(fleet, ssh_host, world):
     assert report["status"] == "ok"
     made = list((ssh_host.home / "environment").glob("venv-*"))
     assert len(made) == 1
+    sent = list((ssh_host.home / "incoming").glob("*.dump"))
+    assert [path.name for path in sent] == [world.dumps[-1].name]
+    assert oct(sent[0].stat().st_mode)[-3:] == "600"
+    assert report["dump"]["path"] == str(sent[0])
     assert "xero_seed remote1 contacts" in done.output, "no live progress"
 
     again = fleet.run()
     assert again.code == 0, again.output
     assert again.changed("remote1") == 0, again.output
-    assert [path for path in ssh_host.home.iterdir() if path.name not in (".ansible", "environment")] == []
+    assert [path for path in ssh_host.home.iterdir() if path.name not in (".ansible", "environment", "incoming")] == []
 
 
+@pytest.mark.full
 def test_a_broken_environment_is_repaired(fleet, ssh_host):
     made = next((ssh_host.home / "environment").glob("venv-*"))
-    package = next(made.glob("lib/python*/site-packages/psycopg2/__init__.py"))
+    package = next(made.glob("lib/python*/site-packages/psycopg2/_psycopg*.so"))
     package.unlink()
     done = fleet.run()
     assert done.code == 0, done.output
@@ -67,3 +73,18 @@ def test_a_python_that_ansible_cannot_use_is_named(fleet, tmp_path):
     assert f"{old}: Python 3.8.10" in done.text, done.output
     assert "Install Python 3.11 or later" in done.text
     assert "Traceback" not in done.output
+
+
+@pytest.mark.full
+def test_a_new_dump_of_the_controller_is_foreseen_and_sent_once(fleet, ssh_host, world):
+    """Catches a dry run that sends the dump, and an earlier dump that stays on the host."""
+    world.new_dump()
+    foreseen = fleet.run("--check")
+    assert foreseen.code == 0, foreseen.output
+    assert "a run would bring it" in foreseen.report("remote1", check=True)["not_predicted"][0]
+    assert not (ssh_host.home / "incoming" / world.dumps[-1].name).exists()
+
+    done = fleet.run()
+    assert done.code == 0, done.output
+    assert world.disagreements() == []
+    assert [path.name for path in (ssh_host.home / "incoming").glob("*.dump")] == [world.dumps[-1].name]
