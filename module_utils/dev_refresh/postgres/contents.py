@@ -122,7 +122,6 @@ def private_findings(session: Session, private_tables: Sequence[Mapping[str, Any
                 findings.append(Finding(f"database_restore_private_tables: {what} cannot be read: {server_words(error)}", "Correct the entry"))
                 continue
             if row and row[0]:
-                findings.append(
-                    Finding(f"{row[0]} rows of production's private {what} are left after sanitising", "Empty it in database_restore_sanitise_sql")
-                )
+                left = f"{row[0]} row{'' if row[0] == 1 else 's'}"
+                findings.append(Finding(f"After sanitising, production's private {what} still has {left}", "Empty it in database_restore_sanitise_sql"))
     return findings
