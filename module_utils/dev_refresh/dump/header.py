@@ -168,7 +168,7 @@ def parse_header(reader: ArchiveReader, *, directory: bool) -> Header:
     second, minute, hour, day, month, year, _dst = (reader.integer() for _ in range(7))
     try:
         created = datetime(year + 1900, month + 1, day, hour, minute, min(second, 59)).isoformat()
-    except ValueError as exc:
+    except (ValueError, OverflowError) as exc:
         raise DamagedArchiveError("the time in its header makes no sense") from exc
     return Header("directory" if directory else "custom", version, compression, created, reader.text(), reader.text(), reader.text())
 
