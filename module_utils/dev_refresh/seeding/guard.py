@@ -1,4 +1,4 @@
-"""What speaks against writing to an organisation: the rules that need the database beside the organisation."""
+"""What speaks against writing to an organisation: by what is said of it, and by the ids that the database holds."""
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
@@ -20,8 +20,8 @@ class GuardRules:
     forbidden_tenant_ids: Sequence[str] = ()
 
 
-def organisation_findings(organisation: Organisation, marker: Marker | None, rules: GuardRules) -> list[Finding]:
-    """Return what speaks against the organisation by itself."""
+def organisation_findings(organisation: Organisation, rules: GuardRules) -> list[Finding]:
+    """Return what speaks against the organisation by itself, whatever the database is."""
     title = f'"{organisation.name}" ({organisation.tenant_id})'
     findings = []
     if organisation.tenant_id.lower() in {forbidden.strip().lower() for forbidden in rules.forbidden_tenant_ids}:
@@ -35,8 +35,16 @@ def organisation_findings(organisation: Organisation, marker: Marker | None, rul
         remedy = "Connect the app to a demo company, or set xero_seed_organisation to its name and xero_seed_allow_non_demo to true"
         findings.append(Finding(f"The organisation {title} is not a demo company", remedy))
     elif not rules.organisation:
-        findings.append(Finding(f"The organisation {title} is not a demo company and is allowed without being named", "Set xero_seed_organisation to its name"))
-    if marker is None and not rules.tenant_id:
+        what = f"The organisation {title} is not a demo company and is allowed without being named"
+        findings.append(Finding(what, "Set xero_seed_organisation to the name that it must have"))
+    return findings
+
+
+def database_findings(organisation: Organisation, marker: Marker | None, rules: GuardRules) -> list[Finding]:
+    """Return what speaks against the organisation, and against it together with a database of which nothing is known."""
+    findings = organisation_findings(organisation, rules)
+    if not organisation.is_demo_company and marker is None and not rules.tenant_id:
+        title = f'"{organisation.name}" ({organisation.tenant_id})'
         what = f"The organisation {title} is not a demo company, and no refresh made this database, so nothing tells whether its ids are production's"
         findings.append(Finding(what, "Set xero_seed_tenant_id as well as xero_seed_organisation, if it is a development organisation"))
     return findings
@@ -51,7 +59,7 @@ def production_findings(
     Production's ids in the rows are its fingerprint: an organisation that has them is production, unless this database was seeded there
     before, or the dump was made of a development database that was.
     """
-    findings = organisation_findings(organisation, marker, rules)
+    findings = database_findings(organisation, marker, rules)
     if organisation.is_demo_company or organisation.tenant_id in known_tenants(marker):
         return findings
     brought = {xero_id.lower() for xero_id in ids_with_the_dump}

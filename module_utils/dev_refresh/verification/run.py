@@ -15,11 +15,11 @@ from ..postgres.connection import connect
 from ..postgres.mapped_tables import check_mapping
 from ..postgres.options import POSTGRESQL_OPTIONS, login_from
 from ..postgres.rows import database_errors, read_clients, read_jobs
+from ..seeding.guard import GuardRules, organisation_findings
 from ..seeding.records import ClientRow, Contact, JobRow, Project
 from ..xero.connection import OrganisationFacts, Xero
 from ..xero.from_options import open_log, open_xero
 from ..xero.options import XERO_OPTIONS
-from ..xero.organisation import organisation_findings
 from .checks import MarkerFacts, Verdict, World, verify
 
 if TYPE_CHECKING:
@@ -71,12 +71,8 @@ def verify_refresh(params: Mapping[str, Any]) -> dict[str, Any]:
             by_refresh=bool(params["run_id"]),
         )
         verdict = verify(world)
-        verdict.findings[:0] = organisation_findings(
-            organisation,
-            organisation=params["organisation"],
-            allow_non_demo=params["allow_non_demo"],
-            forbidden_tenant_ids=params["forbidden_tenant_ids"],
-        )
+        rules = GuardRules(params["tenant_id"], params["organisation"], params["allow_non_demo"], params["forbidden_tenant_ids"])
+        verdict.findings[:0] = organisation_findings(organisation, rules)
         result = _result(verdict, organisation, xero)
     if verdict.findings and params["fail_on_findings"]:
         raise GuardError(verdict.findings, details=result)

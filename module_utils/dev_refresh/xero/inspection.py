@@ -6,11 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import Finding, GuardError, RefreshError
+from ..seeding.guard import GuardRules, organisation_findings
 from .budget import ApiStats
 from .connection import OrganisationFacts, Xero
 from .errors import XeroError
 from .from_options import open_log, open_xero
-from .organisation import Connection, organisation_findings, scope_findings
+from .organisation import Connection, scope_findings
 
 
 def inspect(params: Mapping[str, Any]) -> dict[str, Any]:
@@ -29,12 +30,8 @@ def inspect(params: Mapping[str, Any]) -> dict[str, Any]:
         if log is not None:
             log.close()
     if facts is not None:
-        findings += organisation_findings(
-            facts,
-            organisation=params["organisation"],
-            allow_non_demo=params["allow_non_demo"],
-            forbidden_tenant_ids=params["forbidden_tenant_ids"],
-        )
+        rules = GuardRules(params["tenant_id"], params["organisation"], params["allow_non_demo"], params["forbidden_tenant_ids"])
+        findings += organisation_findings(facts, rules)
     if xero is not None:
         findings += scope_findings(xero.scopes, params["entities"], write=not params["read_only"])
     result = _result(facts, xero, params)

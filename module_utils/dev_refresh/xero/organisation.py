@@ -105,37 +105,6 @@ def read_organisation(transport: Transport, connection: Connection, connections:
     )
 
 
-def organisation_findings(facts: OrganisationFacts, *, organisation: str | None, allow_non_demo: bool, forbidden_tenant_ids: Sequence[str]) -> list[Finding]:
-    """Return what speaks against writing to the organisation, without the look at production's ids."""
-    findings: list[Finding] = []
-    title = f'"{facts.name}" ({facts.tenant_id})'
-    if facts.tenant_id in {forbidden.strip().lower() for forbidden in forbidden_tenant_ids}:
-        findings.append(Finding(f"The organisation {title} is in xero_seed_forbidden_tenant_ids", "Connect the app to a development organisation"))
-    if organisation and facts.name != organisation:
-        findings.append(
-            Finding(
-                f'The connected organisation is {title}, not "{organisation}"',
-                "Correct xero_seed_organisation, or connect the app to the organisation that is meant",
-            )
-        )
-    if not facts.is_demo_company:
-        if not allow_non_demo:
-            findings.append(
-                Finding(
-                    f"The organisation {title} is not a demo company",
-                    "Connect the app to a demo company, or set xero_seed_organisation to its name and xero_seed_allow_non_demo to true",
-                )
-            )
-        elif not organisation:
-            findings.append(
-                Finding(
-                    f"The organisation {title} is not a demo company and is allowed without being named",
-                    "Set xero_seed_organisation to the name that it must have",
-                )
-            )
-    return findings
-
-
 def scope_findings(scopes: Sequence[str], entities: Sequence[str], *, write: bool) -> list[Finding]:
     """Return a finding for each scope that is missing; none where Xero did not tell the scopes."""
     findings: list[Finding] = []
