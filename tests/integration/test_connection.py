@@ -1,10 +1,12 @@
 """Connections and the lock, on a real server."""
 from __future__ import annotations
 
+import threading
+
 import pytest
 from ansible.module_utils.dev_refresh.errors import RefreshError
 from ansible.module_utils.dev_refresh.postgres.connection import Login, connect
-from ansible.module_utils.dev_refresh.postgres.lock import DatabaseLock
+from ansible.module_utils.dev_refresh.postgres.lock import DatabaseLock, lock_key
 
 
 @pytest.fixture
@@ -25,6 +27,16 @@ def test_server_down_and_missing_database_are_told_apart(owner, cluster):
         connect(Login(owner.user, "x" * 8, "127.0.0.1", 1), "postgres", application_name="test")
     with pytest.raises(RefreshError, match="there is no such database"):
         connect(owner, "nowhere", application_name="test")
+
+
+def test_the_lock_of_a_session_that_ends_is_waited_for(owner):
+    """A module that was killed holds the lock until the server notices."""
+    dead = connect(owner, "postgres", application_name="dev_refresh killed run", autocommit=True)
+    with dead.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", (lock_key("app_dev"),))
+    threading.Timer(0.4, dead.close).start()
+    with DatabaseLock(owner, "app_dev", holder="next run"):
+        pass
 
 
 def test_second_holder_is_refused_and_told_who_works(owner):

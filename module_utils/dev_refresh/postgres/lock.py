@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import hashlib
+import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,11 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from psycopg2.extensions import connection as Connection
+    from psycopg2.extensions import cursor as Cursor
+
+PATIENCE = 2.0
+"""Seconds that the lock is tried for: the session of a module that was just killed holds it until the server notices."""
+BETWEEN = 0.05
 
 
 def lock_key(database: str) -> int:
@@ -34,13 +40,11 @@ class DatabaseLock:
         self._session: Connection | None = None
 
     def __enter__(self) -> Connection:
-        """Take the lock at once or fail; return the autocommit session on the maintenance database that holds it."""
+        """Take the lock, within ``PATIENCE``, or fail; return the autocommit session on the maintenance database that holds it."""
         session = connect(self._login, self._maintenance, application_name=f"dev_refresh {self._holder}", autocommit=True)
         key = lock_key(self._database)
         with session.cursor() as cursor:
-            cursor.execute("SELECT pg_try_advisory_lock(%s)", (key,))
-            row = cursor.fetchone()
-            if not (row and row[0]):
+            if not _try_for_a_while(cursor, key):
                 cursor.execute(
                     "SELECT a.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
                     " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
@@ -65,3 +69,16 @@ class DatabaseLock:
         with suppress(Exception), self._session.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock_all()")
         self._session.close()
+
+
+def _try_for_a_while(cursor: Cursor, key: int) -> bool:
+    """Try to take the lock; tell whether it was taken."""
+    give_up = time.monotonic() + PATIENCE
+    while True:
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", (key,))
+        row = cursor.fetchone()
+        if row and row[0]:
+            return True
+        if time.monotonic() >= give_up:
+            return False
+        time.sleep(BETWEEN)
