@@ -67,8 +67,8 @@ class Creation:
         self._on_the_way: set[tuple[str, str]] = set()
         self._contacts_busy = 0
         self._silent = 0
-        self.met_silence = False
-        """Whether Xero never told what became of some row."""
+        self.must_change_keys = False
+        """Whether Xero would answer a key of this run with a failure again, for the minutes that it keeps replies."""
         self._abort: RefreshError | None = None
         self.day_limit: DayLimitReached | None = None
         linked = plan.contact_of
@@ -78,12 +78,12 @@ class Creation:
             else:
                 self._waiting[create.client_key].append(create)
 
-    def lost_client(self, key: str, reason: str) -> None:
+    def lost_client(self, key: str, name: str, reason: str) -> None:
         """Skip the jobs of a client that failed."""
         lost = [create for create in self._jobs.values() if create.client_key == key]
         for create in lost:
             del self._jobs[create.key]
-            self._outcomes.skipped("projects", create.key, f"its client {key} failed: {reason}")
+            self._outcomes.skipped("projects", create.key, f"its client {key} failed: {reason}", name)
         self._waiting.pop(key, None)
         gone = {create.key for create in lost}
         self._ready = [entry for entry in self._ready if entry[2] not in gone]
@@ -153,6 +153,7 @@ class Creation:
             self.day_limit = self.day_limit or failure
         elif isinstance(failure, RefreshError) and self._abort is None:
             self._abort = failure
+            self.must_change_keys = True
             # the other calls need not wait for their turn any more
             self._xero.stop()
         return value if value is not None else Sent()
@@ -172,7 +173,7 @@ class Creation:
         self._store_projects(projects)
         for settled in [*contacts, *projects]:
             self._silent = self._silent + 1 if settled.silent else 0
-            self.met_silence |= settled.silent
+            self.must_change_keys |= settled.kind == "failed"
         if self._silent >= SILENCE and self._abort is None:
             last = [*contacts, *projects][-1]
             self._abort = RefreshError(f"Xero does not answer any more: {last.reason}. What was stored stays. Run the same command again when Xero works.")
@@ -205,7 +206,7 @@ class Creation:
             if reason is not None:
                 self._outcomes.failed(entity, row.key, row.name, reason)
                 if entity == "contacts":
-                    self.lost_client(row.key, reason)
+                    self.lost_client(row.key, row.name, reason)
                 continue
             kept.append(row)
             if row.kind == "linked":

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from .entities import REGISTERED
 from .plan import Plan
 from .ports import OutcomeLog
+from .privacy import impersonal
 
 
 @dataclass(slots=True)
@@ -83,17 +84,17 @@ class Outcomes:
         self.names[entity]["cleared"].append(name)
         self._note(entity, key, "cleared", None, "stale id")
 
-    def skipped(self, entity: str, key: str, reason: str) -> None:
-        """Note a row that cannot be in Xero by rule."""
+    def skipped(self, entity: str, key: str, reason: str, *names: str) -> None:
+        """Note a row that cannot be in Xero by rule; ``names`` may stand in the reason."""
         self.tallies[entity].skipped += 1
         self.skips.append({"entity": entity, "key": key, "reason": reason})
-        self._note(entity, key, "skipped", None, reason)
+        self._note(entity, key, "skipped", None, impersonal(reason, *names))
 
     def failed(self, entity: str, key: str, name: str, reason: str) -> None:
         """Note a row that Xero or the database refused."""
         self.tallies[entity].failed += 1
         self.failures.append({"entity": entity, "key": key, "name": name, "reason": reason})
-        self._note(entity, key, "failed", None, reason)
+        self._note(entity, key, "failed", None, impersonal(reason, name))
 
     def _note(self, entity: str, key: str, outcome: str, xero_id: str | None, reason: str | None) -> None:
         """Write a line to the log."""

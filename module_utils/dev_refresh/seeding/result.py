@@ -115,6 +115,9 @@ def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
         row = next(entity.row for entity in REGISTERED if entity.name == first["entity"])
         what = f'{row} {first["key"]} "{first["name"]}"'
         text += f". {failed} rows failed, the first one is {what}: {first['reason'].rstrip('.')}. Correct them; the next run tries them again"
+        if not summary.marked:
+            # nowhere to note that the next run needs other keys
+            text += ", or six minutes later if it was corrected in Xero, which repeats its answer to the same row for so long"
     if not result["complete"]:
         remaining = summary.outcomes.remaining
         why = f"{remaining} rows remain" if remaining else "nothing remains but the verification"

@@ -13,7 +13,7 @@ from ..postgres.marker import Marker, check_fence
 from ..progress import ProgressWriter
 from .creation import Creation
 from .entities import CONTACTS, PROJECTS
-from .guard import GuardRules, organisation_findings, production_findings
+from .guard import GuardRules, database_findings, production_findings
 from .outcomes import Outcomes
 from .plan import Plan, make_plan, minutes_needed
 from .ports import DayLimitReached, Organisation, OutcomeLog, SeedStore, XeroPort
@@ -71,7 +71,7 @@ class SeedRun:
         organisation: Organisation | None = None
         try:
             organisation = self.xero.connect()
-            self._refuse(organisation_findings(organisation, self._judged(marker), request.rules))
+            self._refuse(database_findings(organisation, self._judged(marker), request.rules))
             contacts, projects, clients, jobs = self._read()
         except DayLimitReached as limit:
             return self._nothing_read(organisation, limit, started)
@@ -219,14 +219,14 @@ class SeedRun:
                 reason = stored.refused.get(link.key, "") if stored is not None else ""
                 outcomes.failed(entity, link.key, link.name, reason)
                 if entity == CONTACTS.name:
-                    creation.lost_client(link.key, reason)
+                    creation.lost_client(link.key, link.name, reason)
         self._tell(plan, summary)
         self.xero.expect_calls(plan.writes)
         try:
             creation.run()
         finally:
-            if creation.met_silence:
-                # Xero answers a key that met a failure with that failure for six minutes: the next run needs other keys
+            if creation.must_change_keys:
+                # Xero answers a key that met a failure or a refusal with the same for six minutes, whatever was mended: the next run needs other keys
                 self.store.note_attempt(summary.attempt + MAX_SENDS)
         if creation.day_limit is not None:
             summary.resume_after = creation.day_limit.resume_after

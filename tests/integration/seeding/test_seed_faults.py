@@ -99,6 +99,54 @@ def test_xero_that_does_not_answer_any_more_ends_the_run(small_world):
     once_each(app)
 
 
+def test_a_refusal_is_not_repeated_once_its_cause_was_mended_in_xero(small_world):
+    """Nothing of the row changes, so the request is the same to the letter, and Xero repeats its answer to a key for six minutes."""
+    app = small_world
+    app.make_marker()
+    app.sandbox.set(project_name_max=8)
+    app.fail()
+    app.sandbox.set(project_name_max=100)
+    app.sandbox.clear_journal()
+    assert counts(app.seed(), "projects") == {"total": 6, "created": 6}
+    once_each(app)
+    assert not [request for request in app.sandbox.journal() if request.get("replayed")]
+
+
+def test_a_contact_that_was_archived_for_a_moment(small_world):
+    """Xero refuses a project of an archived contact; the user restores the contact and runs again at once."""
+    app = small_world
+    app.make_marker()
+    app.seed(entities=["contacts"])
+    acme = app.contact_ids()[key(1)]
+    from ansible.module_utils.dev_refresh.xero.connection import Xero
+
+    create = Xero.create_project
+
+    def archive_and_create(self, new, *, key_attempt):
+        if new.contact_id == acme:
+            app.sandbox.archive_contact(acme)
+        return create(self, new, key_attempt=key_attempt)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Xero, "create_project", archive_and_create)
+        error = app.fail()
+    assert error.details["projects"]["failed"] == 1
+    app.sandbox.restore_contact(acme)
+    assert counts(app.seed(), "projects") == {"total": 6, "already_linked": 5, "created": 1}
+    once_each(app)
+
+
+def test_without_a_marker_the_message_says_that_xero_repeats_its_answer(small_world):
+    app = small_world
+    app.sandbox.set(project_name_max=8)
+    error = app.fail()
+    app.sandbox.set(project_name_max=100)
+    assert "six minutes later if it was corrected in Xero" in str(error)
+    app.sandbox.advance_clock(361)
+    assert app.seed()["complete"]
+    once_each(app)
+
+
 def test_a_list_that_is_not_whole_writes_nothing(small_world):
     app = small_world
     app.sandbox.seed(contacts=[{"name": "Somebody"}])

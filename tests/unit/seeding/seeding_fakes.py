@@ -201,7 +201,7 @@ class FakeStore:
         self.fuse.act(lambda: setattr(self.database.marker, "seeded_at", "now"))
 
     def note_attempt(self, attempt: int) -> None:
-        raise AssertionError
+        self.fuse.act(lambda: self.database.marker.extra.update(key_attempt=attempt))
 
     def _put(self, entity: str, key: str, xero_id: str | None) -> None:
         table = self.database.table(entity)

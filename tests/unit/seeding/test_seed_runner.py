@@ -13,6 +13,7 @@ from ansible.module_utils.dev_refresh.seeding.ports import DayLimitReached, Outc
 from ansible.module_utils.dev_refresh.seeding.records import ClientRow, CreateReply, JobRow
 from ansible.module_utils.dev_refresh.seeding.result import LISTED
 from ansible.module_utils.dev_refresh.seeding.runner import SeedRequest, SeedRun
+from ansible.module_utils.dev_refresh.seeding.sending import MAX_SENDS
 from seeding_fakes import Database, FakeStore, FakeXero, Xero
 
 
@@ -62,6 +63,7 @@ def test_a_refusal_is_tried_once_more_with_name_and_number_alone():
     assert result["skips"] == [{"entity": "projects", "key": str(uuid.UUID(int=1001)), "reason": reason}]
     assert "1 rows failed, the first one is client" in str(caught.value)
     assert database.marker.seeded_at is None
+    assert database.marker.extra == {"key_attempt": MAX_SENDS}, "Xero would repeat its refusal after the row is mended"
 
 
 def test_an_interrupt_ends_with_the_counts_so_far():
