@@ -119,28 +119,26 @@ def dies_and_goes_on(app: App, expected: Any, moment: int) -> None:
     assert state(app) == expected, f"killed at moment {moment}"
 
 
-def test_a_killed_run_is_continued(crowd, capsys):
+def test_a_killed_run_is_continued(crowd, record_property):
     expected, moments = undisturbed(crowd)
     points = sorted({*random.Random(7).sample(range(moments), 6), moments - 1})
     for moment in points:
         dies_and_goes_on(crowd, expected, moment)
     assert not crowd.seed()["changed"]
-    with capsys.disabled():
-        print(f" [killed at {len(points)} of {moments} moments]", end="")
+    record_property("crash points", len(points))
 
 
 @pytest.mark.full
-def test_a_run_killed_at_any_moment_is_continued(crowd, capsys):
+def test_a_run_killed_at_any_moment_is_continued(crowd, record_property):
     expected, moments = undisturbed(crowd)
     for moment in range(moments):
         dies_and_goes_on(crowd, expected, moment)
-    with capsys.disabled():
-        print(f" [killed at {moments} moments]", end="")
+    record_property("crash points", moments)
 
 
 @pytest.mark.parametrize("kind", ["drop_before", "drop_after"])
 @pytest.mark.parametrize("skip", [0, 1, pytest.param(range(2, 64), marks=pytest.mark.full)])
-def test_a_dropped_connection_leads_to_the_same_state(crowd, kind, skip):
+def test_a_dropped_connection_leads_to_the_same_state(crowd, record_property, kind, skip):
     app = crowd
     expected, _ = undisturbed(app)
     for number in [skip] if isinstance(skip, int) else skip:
@@ -149,10 +147,11 @@ def test_a_dropped_connection_leads_to_the_same_state(crowd, kind, skip):
         app.seed()
         assert state(app) == expected, f"dropped write {number}"
         app.sandbox.clear_faults()
+    record_property("crash points", 1 if isinstance(skip, int) else len(skip))
 
 
 @pytest.mark.parametrize("number", [1, pytest.param(range(2, 40, 3), marks=pytest.mark.full)])
-def test_a_kill_from_outside_at_any_time(crowd, number):
+def test_a_kill_from_outside_at_any_time(crowd, record_property, number):
     app = crowd
     expected, _ = undisturbed(app)
     app.sandbox.set(latency=0.02)
@@ -161,10 +160,50 @@ def test_a_kill_from_outside_at_any_time(crowd, number):
         in_a_child(app, None, killed_after=0.02 * tenth)
         app.seed()
         assert state(app) == expected, f"killed after {0.02 * tenth:.2f} s"
+    record_property("crash points", 1 if isinstance(number, int) else len(number))
     app.sandbox.set(latency=0.0)
 
 
-def test_postgresql_that_restarts_in_the_middle(crowd):
+@pytest.mark.parametrize("act", [3, *(pytest.param(number, marks=pytest.mark.full) for number in (0, 1, 2, 4, 6, 9, 14, 20))])
+@pytest.mark.parametrize("when", ["before", pytest.param("after", marks=pytest.mark.full)])
+def test_postgresql_that_crashes_and_comes_back_in_the_middle(crowd, record_property, act, when):
+    """The server is killed as a power cut would, before or after one of the run's transactions, and started again."""
+    app = crowd
+    expected, _ = undisturbed(app)
+    start_again(app)
+    server = app.cluster.server
+    seen = [0]
+
+    def crash() -> None:
+        if seen[0] == act:
+            server.stop(immediate=True)
+            server.start({"fsync": "off", "max_connections": "60"})
+        seen[0] += 1
+
+    def around(deed: Any) -> Any:
+        def wrapped(*arguments: Any, **options: Any) -> Any:
+            if when == "before":
+                crash()
+            done = deed(*arguments, **options)
+            if when == "after":
+                crash()
+            return done
+
+        return wrapped
+
+    with pytest.MonkeyPatch.context() as patch:
+        for owner, name in ACTS[1:]:
+            patch.setattr(owner, name, around(getattr(owner, name)))
+        error = app.fail()
+    assert "PostgreSQL went away" in str(error)
+    assert error.details["contacts"]["total"] == CLIENTS
+    app.seed()
+    assert state(app) == expected
+    assert not app.seed()["changed"]
+    record_property("crash points", 1)
+
+
+def test_sessions_that_are_cut_in_the_middle(crowd):
     app = crowd
     expected, _ = undisturbed(app)
     start_again(app)
