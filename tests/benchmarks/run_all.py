@@ -8,7 +8,7 @@ import sys
 import time
 from pathlib import Path
 
-SCRIPTS = ("bench_nothing_to_do", "bench_downtime", "bench_seed_scale", "bench_restore", "bench_seed_limits")
+SCRIPTS = ("bench_nothing_to_do", "bench_downtime", "bench_seed_scale", "bench_restore", "bench_seed_limits", "bench_fleet")
 
 
 def main() -> int:

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import debian_host
 import pytest
-from conftest import Fleet
 from debian_host import BIN, DebianHost
+from hosts_fleet import Fleet
 from world.lifecycle import World
 from world.postgres_server import PostgresServer
 

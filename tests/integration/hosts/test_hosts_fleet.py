@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg2
 import pytest
-from conftest import Fleet
+from hosts_fleet import Fleet
 
 LOCAL = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
 

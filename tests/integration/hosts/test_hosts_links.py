@@ -1,109 +1,14 @@
-"""The connection is cut, the controller or everything on the host is killed: nothing goes on unseen, and one rerun ends in the undisturbed state."""
+"""The connection is cut, the controller or everything on the host is killed, in each phase: one rerun ends in the undisturbed state."""
 
 from __future__ import annotations
 
-import json
 import os
 import signal
-import subprocess
-import threading
-import time
-import urllib.request
-from collections import Counter
-from pathlib import Path
 
 import pytest
+from hosts_links import SEEDING, SLOW, Running, converges, modules_of, wait_until_gone
 
-ROOT = Path(__file__).resolve().parents[3]
-SLOW = {"xero_seed_calls_per_minute": 900}
-SEEDING = "xero_seed remote1 projects"
 MOMENTS = ["pg_refresh remote1 stage", "manage.py migrate --noinput", "pg_refresh remote1 swap", SEEDING]
-
-
-class Running:
-    """A run whose output is read while it goes on."""
-
-    def __init__(self, fleet, extra=None):
-        self.process = subprocess.Popen(
-            fleet.command(extra=extra), cwd=ROOT, env=fleet.environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-        )
-        self.lines: list[str] = []
-        self.thread = threading.Thread(target=self._read, daemon=True)
-        self.thread.start()
-
-    def _read(self):
-        self.lines.extend(iter(self.process.stdout.readline, ""))
-
-    def wait_for(self, text, seconds=240):
-        deadline = time.monotonic() + seconds
-        while not any(text in line for line in list(self.lines)):
-            assert self.process.poll() is None, "the run ended before: " + "".join(self.lines[-40:])
-            assert time.monotonic() < deadline, f"{text} did not come: " + "".join(self.lines[-40:])
-            time.sleep(0.02)
-
-    def end(self, seconds=120):
-        self.process.wait(seconds)
-        self.thread.join(5)
-        return "".join(self.lines)
-
-
-def sandbox(world, path):
-    url = json.loads(world.file.read_text())["xero"]["url"]
-    with urllib.request.urlopen(f"{url}/sandbox/{path}", timeout=10) as reply:
-        return json.load(reply)
-
-
-def writes(world):
-    """Return how many calls have tried to change the organisation."""
-    return sum(call["method"] in ("POST", "PUT") and "xro" in call["path"] for call in sandbox(world, "journal")["requests"])
-
-
-def modules_of(ssh_host):
-    """Return the modules that run on the host, by the environment that its logins get."""
-    mark, found = f"HOME={ssh_host.home}".encode(), []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if mark in (entry / "environ").read_bytes().split(b"\0") and b"python" in (entry / "cmdline").read_bytes():
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
-def wait_until_gone(ssh_host, seconds=5):
-    deadline = time.monotonic() + seconds
-    while modules_of(ssh_host):
-        assert time.monotonic() < deadline, "modules go on unseen on the host"
-        time.sleep(0.05)
-
-
-def converges(fleet, world, ssh_host):
-    """Run again and compare everything with an undisturbed state."""
-    # the server may be on another port now
-    fleet.hosts["remote1"]["ansible_port"] = ssh_host.host_vars()["ansible_port"]
-    again = fleet.run()
-    assert again.code == 0, again.output
-    assert world.disagreements() == []
-    organisation = sandbox(world, "state")["organisations"][0]
-    assert max(Counter(contact["ContactNumber"] for contact in organisation["contacts"] if contact.get("ContactNumber")).values()) == 1
-    assert max(Counter((project["contactId"], project["name"]) for project in organisation["projects"]).values()) == 1
-
-
-def test_a_connection_cut_while_seeding_leaves_no_module_behind(fleet, world, ssh_host):
-    run = Running(fleet, SLOW)
-    run.wait_for(SEEDING)
-    ssh_host.stop()
-    wait_until_gone(ssh_host)
-    written = writes(world)
-    output = run.end()
-    assert run.process.returncode in (2, 4), output
-    assert fleet.world.folder.joinpath("reports", "remote1.json").exists()
-    report = json.loads(fleet.world.folder.joinpath("reports", "remote1.json").read_text())
-    assert report["status"] == "unreachable", report["failure"]
-    assert writes(world) == written, "a module went on writing to Xero"
-    ssh_host.restart()
-    converges(fleet, world, ssh_host)
 
 
 @pytest.mark.full

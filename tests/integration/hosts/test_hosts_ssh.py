@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
+from hosts_links import SEEDING, SLOW, Running, converges, sandbox, wait_until_gone, writes
 from ssh_target import plain_python
 
 
@@ -75,9 +78,28 @@ def test_a_python_that_ansible_cannot_use_is_named(fleet, tmp_path):
     assert "Traceback" not in done.output
 
 
+def test_a_connection_cut_while_seeding_leaves_no_module_behind(fleet, world, ssh_host):
+    tenant = sandbox(world, "state")["organisations"][0]["tenant_id"]
+    sandbox(world, f"organisations/{tenant}/reset", {})
+    run = Running(fleet, SLOW)
+    run.wait_for(SEEDING)
+    ssh_host.stop()
+    wait_until_gone(ssh_host)
+    written = writes(world)
+    output = run.end()
+    assert run.process.returncode in (2, 4), output
+    assert fleet.world.folder.joinpath("reports", "remote1.json").exists()
+    report = json.loads(fleet.world.folder.joinpath("reports", "remote1.json").read_text())
+    assert report["status"] == "unreachable", report["failure"]
+    assert writes(world) == written, "a module went on writing to Xero"
+    ssh_host.restart()
+    converges(fleet, world, ssh_host)
+
+
 @pytest.mark.full
 def test_a_new_dump_of_the_controller_is_foreseen_and_sent_once(fleet, ssh_host, world):
     """Catches a dry run that sends the dump, and an earlier dump that stays on the host."""
+    fleet.hosts["remote1"]["ansible_port"] = ssh_host.host_vars()["ansible_port"]
     world.new_dump()
     foreseen = fleet.run("--check")
     assert foreseen.code == 0, foreseen.output
