@@ -63,7 +63,7 @@ options:
             type: str
           fields:
             description:
-              - Column, or dictionary C({sql: <expression>}), of each of C(name), C(email), C(phone) and C(address).
+              - "Column, or dictionary C({sql: <expression>}), of each of C(name), C(email), C(phone) and C(address)."
               - Left out, the columns of these names; those that the table lacks are left out with a warning.
             type: dict
       projects:
@@ -103,7 +103,7 @@ options:
             type: str
           fields:
             description:
-              - Column, or dictionary C({sql: <expression>}), of each of C(number), C(name), C(deadline) and C(estimate).
+              - "Column, or dictionary C({sql: <expression>}), of each of C(number), C(name), C(deadline) and C(estimate)."
               - Left out, C(job_number), C(name) and C(delivery_date), and no estimate; a C(delivery_date) that the table lacks is left out with a warning.
             type: dict
 """
