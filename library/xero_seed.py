@@ -47,7 +47,7 @@ attributes:
     description: Reads rows and organisation and says what a run would do. Writes nothing but the log, and a refresh token that Xero rotates.
   diff_mode:
     support: full
-    description: Lists the names of the rows that are created, linked and cleared, at most 50 of each entity.
+    description: Lists the names of the rows that are created, linked (and to what) and cleared, at most 50 of each entity, all of them with C(-vv).
 author:
   - The dev_refresh authors (@dev-refresh)
 """
@@ -164,15 +164,19 @@ findings:
   sample: ["The organisation \"Example Ltd\" is not a demo company."]
 """
 
+import sys
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dev_refresh.reporting import run_module
 from ansible.module_utils.dev_refresh.seed import OPTIONS, seed
+from ansible.module_utils.dev_refresh.seeding.result import LISTED
 
 
 def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
 
-    run_module(module, lambda: seed(module.params, check_mode=module.check_mode, diff=module._diff, warn=module.warn))
+    shown = (sys.maxsize if module._verbosity >= 2 else LISTED) if module._diff else 0
+    run_module(module, lambda: seed(module.params, check_mode=module.check_mode, diff=shown, warn=module.warn))
 
 
 if __name__ == "__main__":

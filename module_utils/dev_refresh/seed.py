@@ -20,6 +20,7 @@ from .postgres.seed_store import PgSeedStore
 from .progress import ProgressWriter
 from .seeding.guard import GuardRules
 from .seeding.ports import SeedStore
+from .seeding.result import LISTED
 from .seeding.runner import SeedRequest, SeedRun
 from .xero.connection import Credentials, Xero
 from .xero.options import XERO_OPTIONS
@@ -45,8 +46,8 @@ OPTIONS: dict[str, Any] = {
 Warn = Callable[[str], None]
 
 
-def seed(params: Mapping[str, Any], *, check_mode: bool, diff: bool = True, warn: Warn) -> dict[str, Any]:
-    """Seed, or in check mode say what a seed would do; return the module's result, with ``diff`` the names of what changed too.
+def seed(params: Mapping[str, Any], *, check_mode: bool, diff: int = LISTED, warn: Warn) -> dict[str, Any]:
+    """Seed, or in check mode say what a seed would do; return the module's result, with at most ``diff`` names of what changed in each entity.
 
     Raises RefreshError and GuardError.
     """
@@ -70,7 +71,7 @@ def seed(params: Mapping[str, Any], *, check_mode: bool, diff: bool = True, warn
 
 def _run(
     params: Mapping[str, Any], mapping: RowMapping, store: SeedStore, progress: ProgressWriter, warn: Warn, *,
-    check_mode: bool, diff: bool, restore_due: bool = False, reasons: Sequence[str] = (),
+    check_mode: bool, diff: int, restore_due: bool = False, reasons: Sequence[str] = (),
 ) -> dict[str, Any]:  # fmt: skip
     """Connect to Xero and run."""
     request = SeedRequest(
@@ -124,7 +125,7 @@ def _check(session: Connection, mapping: RowMapping, entities: Sequence[str], wa
 
 
 def _forecast_from_dump(
-    params: Mapping[str, Any], mapping: RowMapping, login: Login, database: str, progress: ProgressWriter, warn: Warn, *, diff: bool
+    params: Mapping[str, Any], mapping: RowMapping, login: Login, database: str, progress: ProgressWriter, warn: Warn, *, diff: int
 ) -> dict[str, Any]:
     """Say what a seed would do after the dump was restored."""
     # where migrations or the like come in between, what does not fit now may fit then

@@ -68,7 +68,7 @@ class Outcomes:
     def linked(self, entity: str, key: str, name: str, xero_id: str, by: str = "") -> None:
         """Note a row that got the id of something that was there."""
         self.tallies[entity].linked += 1
-        self.names[entity]["linked"].append(name)
+        self.names[entity]["linked"].append(f"{name} -> {xero_id}" + (f" ({by})" if by else ""))
         self._note(entity, key, "linked", xero_id, by or None)
 
     def created(self, entity: str, key: str, name: str, xero_id: str | None, left_out: tuple[str, ...] = ()) -> None:

@@ -132,8 +132,8 @@ def time_words(minutes: float) -> str:
     return "less than a minute" if minutes < 1 else f"about {minutes:.0f} minute{'s' if minutes >= 1.5 else ''}"
 
 
-def diff_of(summary: Summary) -> list[dict[str, str]]:
-    """Return the names of what changed, sorted, at most a page of them for each entity."""
+def diff_of(summary: Summary, most: int = LISTED) -> list[dict[str, str]]:
+    """Return the names of what changed, sorted, at most ``most`` lines for each entity."""
     title = summary.title
     found = []
     if summary.former:
@@ -144,13 +144,13 @@ def diff_of(summary: Summary) -> list[dict[str, str]]:
         after = [f"{what}: {name}" for what in ("linked", "created") for name in sorted(names[what])]
         if before or after:
             header = f"{entity.name} in {title}"
-            found.append({"before_header": header, "after_header": header, "before": _page(before), "after": _page(after)})
+            found.append({"before_header": header, "after_header": header, "before": _page(before, most), "after": _page(after, most)})
     return found
 
 
-def _page(lines: Sequence[str]) -> str:
+def _page(lines: Sequence[str], most: int) -> str:
     """Return the lines, cut to a page."""
-    shown = [*lines[:LISTED], f"and {len(lines) - LISTED} more"] if len(lines) > LISTED else lines
+    shown = [*lines[:most], f"and {len(lines) - most} more (all of them with -vv)"] if len(lines) > most else lines
     return "".join(f"{line}\n" for line in shown)
 
 

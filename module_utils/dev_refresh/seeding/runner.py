@@ -18,7 +18,7 @@ from .outcomes import Outcomes
 from .plan import Plan, make_plan, minutes_needed
 from .ports import DayLimitReached, Organisation, OutcomeLog, SeedStore, XeroPort
 from .records import Change, ClientRow, Contact, JobRow, Project
-from .result import Summary, diff_of, result_of, time_words
+from .result import LISTED, Summary, diff_of, result_of, time_words
 from .sending import MAX_SENDS
 from .workers import Workers
 
@@ -43,7 +43,7 @@ class SeedRequest:
     run_id: str | None = None
     calls_per_minute: int = 60
     daily_reserve: int = 0
-    diff: bool = True
+    diff: int = LISTED
 
 
 @dataclass(slots=True)
@@ -255,6 +255,6 @@ class SeedRun:
         """Return the module's result as it stands now."""
         result = result_of(summary, plan, self.xero.stats, self.request.check_mode, self.request.forecast_reasons, time.monotonic() - started)
         if self.request.diff:
-            result["diff"] = diff_of(summary)
+            result["diff"] = diff_of(summary, self.request.diff)
         return result
 

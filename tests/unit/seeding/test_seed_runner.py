@@ -148,7 +148,7 @@ def test_lists_in_the_result_are_cut_and_the_counts_are_not():
     result = seed_run(world(200), FakeXero(Xero())).run()
     lines = result["diff"][0]["after"].splitlines()
     assert len(lines) == LISTED + 1
-    assert lines[-1] == "and 150 more"
+    assert lines[-1] == "and 150 more (all of them with -vv)"
 
 
 @pytest.mark.parametrize(("calls", "used", "minutes"), [(0, 50, 0), (55, 5, 0), (56, 5, 1), (120, 0, 1), (600, 10, 10), (1000, 0, 16)])
