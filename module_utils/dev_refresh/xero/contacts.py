@@ -115,7 +115,8 @@ def _refused_batch(transport: Transport, tenant_id: str, batch: Sequence[NewCont
     """Return the replies to a batch that was refused as a whole: the good rows of it go again without the bad ones."""
     reason = said_by(reply) or f"HTTP {reply.status}"
     if reply.status == 413 or reply.status == 404 or not isinstance(reply.body, dict):
-        raise XeroError(f"Xero refused {what} (PUT {PATH}: HTTP {reply.status}, {reason})", "Check xero_seed_api_url, then run again")
+        said = "" if reason.startswith("HTTP ") else f", {reason}"
+        raise XeroError(f"Xero refused {what} (PUT {PATH}: HTTP {reply.status}{said})", "Check xero_seed_api_url, then run again")
     elements = reply.body.get("Elements")
     if len(batch) == 1:
         return [CreateReply(batch[0].key, "duplicate" if _DUPLICATE.search(reason) else "refused", reason=reason)]

@@ -26,6 +26,10 @@ class NotConnected(XeroError):
     """The app is not connected to the organisation, or no longer."""
 
 
+class TokenRefused(XeroError):
+    """Xero takes no token, not even a new one."""
+
+
 class MissingScope(XeroError):
     """The token does not allow the call."""
 

@@ -19,7 +19,7 @@ from ..errors import RefreshError
 from .accounting import Limits
 from .budget import Budget
 from .clock import Clock, SystemClock
-from .errors import MissingScope, NotConnected, OutcomeUnknown, RateLimited, Stopped, XeroError
+from .errors import MissingScope, NotConnected, OutcomeUnknown, RateLimited, Stopped, TokenRefused, XeroError
 from .tokens import RECONNECT, Credentials, TokenSource, describe_transport_error
 
 if TYPE_CHECKING:
@@ -197,7 +197,8 @@ class Transport:
                     self.tokens.access_token(stale=token)
                     continue
             return outcome
-        raise RateLimited(f"Others keep using up Xero's limits: {what} was put off {LIMIT_TRIES} times", "Stop what else uses this Xero app, then run again")
+        delayed = f"Others keep using up Xero's limits: {what} had to be put off {LIMIT_TRIES} times"
+        raise RateLimited(delayed, "Stop what else uses this Xero app, then run again")
 
     def _send(
         self, method: str, path: str, *, token: str, tenant_id: str | None, query: Sequence[tuple[str, str]], body: Any, key: str | None
@@ -295,12 +296,13 @@ class Transport:
                 f"The app is not connected to this organisation ({call}): a demo company gets a new tenant id when it is reset",
                 f"Remove or correct xero_seed_tenant_id. {RECONNECT}, or authorise the custom connection again",
             )
+        if reply.status == 401 and "expired" in said.lower():
+            expired = f"Xero calls even a new token expired when it is asked for {what} ({call})"
+            return TokenRefused(expired, "Run again in a few minutes, or connect the app again")
         if reply.status in (401, 403):
-            return XeroError(
-                f"Xero does not let the app read or change {what} ({call})", "Check the rights of the user who connected the app, or connect it again"
-            )
+            return XeroError(f"Xero refuses {what} to the app ({call})", "Check the rights of the user who connected the app, or connect it again")
         if reply.status == 404:
-            return XeroError(f"Xero has no {what} ({call})", "Check xero_seed_api_url and xero_seed_tenant_id")
+            return XeroError(f"Xero knows no address for {what} ({call})", "Check xero_seed_api_url and xero_seed_tenant_id")
         return XeroError(f"Xero refused the request for {what} ({call})", "Report this as a defect if the settings are right")
 
 
