@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
 
 EXPECTED_FAILURE_KEYS = ("msg", "failed")
-_SIGNALS = (signal.SIGTERM, signal.SIGHUP)
+_SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 
 class Interrupted(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came; raised in the main thread so that every ``finally`` runs."""
+    """SIGTERM, SIGHUP or SIGINT came; raised in the main thread so that every ``finally`` runs."""
 
 
 def run_module(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> NoReturn:
@@ -28,7 +28,9 @@ def run_module(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> NoR
     The module ends itself and its children when the ``ansible`` process that started it is gone.
     """
     for number in _SIGNALS:
-        signal.signal(number, _interrupt)
+        # nohup and background shells have them ignored, and mean it
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, _interrupt)
     watch_parents()
     result: dict[str, Any] = {}
     message = ""
