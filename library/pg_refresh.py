@@ -104,6 +104,12 @@ options:
     description: Whether the former live database is kept.
     type: bool
     default: true
+  reject:
+    description:
+      - Whether the dump that O(state=previous) leaves behind is rejected.
+      - V(false) is for taking back a swap of the same run, since the app did not work with the new database. The next run tries that dump again.
+    type: bool
+    default: true
   force:
     description: Restore even if the dump is in already, was rejected, or is older than the one that is in.
     type: bool
@@ -221,6 +227,11 @@ dump:
   returned: always
   type: dict
   sample: {path: /srv/dumps/app-20261121.dump, sha256: 9d1c..., bytes: 9300000, created: "2026-11-21T02:00:09"}
+finished:
+  description: Whether the live database was seeded, verified and finished by a run that came to its end.
+  returned: for V(staged) and V(previous)
+  type: bool
+  sample: true
 database:
   description: The live database, what happened to it, the database that later tasks work on, and the previous database if there is one.
   returned: always
@@ -314,6 +325,7 @@ OPTIONS = {
     "private_tables": {"type": "list", "elements": "raw", "default": []},
     "preserve": {"type": "list", "elements": "dict", "default": [], "options": PRESERVE_OPTIONS},
     "keep_previous": {"type": "bool", "default": True},
+    "reject": {"type": "bool", "default": True},
     "force": {"type": "bool", "default": False},
     # checked by ourselves, so that its mistakes come together with all others
     "mapping": {"type": "dict", "default": {}},

@@ -13,6 +13,10 @@ CONNECT_TIMEOUT = 10
 """Seconds after which a server that does not answer counts as down."""
 
 
+class NoRoomError(RefreshError):
+    """The database or the role has as many sessions as its CONNECTION LIMIT allows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Login:
     """Where and as whom to connect; an empty host means the local Unix socket."""
@@ -66,7 +70,8 @@ def connect(login: Login, database: str, *, application_name: str, autocommit: b
     try:
         session: Connection = psycopg2.connect(**settings)
     except psycopg2.OperationalError as exc:
-        raise RefreshError(_explain(login, database, str(exc))) from None
+        kind = NoRoomError if "too many connections for" in str(exc) else RefreshError
+        raise kind(_explain(login, database, str(exc))) from None
     session.autocommit = autocommit
     return session
 
@@ -83,6 +88,8 @@ def _explain(login: Login, database: str, text: str) -> str:
         return f"{where}: no PostgreSQL server answers there. Start the server, or correct database_restore_host and database_restore_port."
     if "is not currently accepting connections" in text:
         return f"{where}: the database is closed to connections. Run restore_dev.yml, which reopens a door that a dead run closed."
+    if "too many connections for" in text:
+        return f"{where}: it has as many sessions as its CONNECTION LIMIT allows. End some, or raise the limit (ALTER DATABASE or ALTER ROLE)."
     if "does not exist" in text and "database" in text and f'role "{login.user}"' not in text.replace(login.describe(), ""):
         return f"{where}: there is no such database. Run restore_dev.yml to make it, or correct database_restore_name."
     return f"{where}: {first} Correct the connection variables database_restore_* in the inventory."

@@ -101,3 +101,11 @@ def end_sessions(session: Session, names: Collection[str], *, keep: Collection[i
             except psycopg2.errors.InsufficientPrivilege:
                 refused.add(entry["pid"])
         time.sleep(0.01)
+
+
+def refuse_prepared(session: Session, names: Collection[str]) -> None:
+    """Raise RefreshError if a database has prepared transactions: they cannot be ended, and a rename would wait for them behind the closed door."""
+    rows = execute(session, "SELECT gid, database FROM pg_prepared_xacts WHERE database = ANY(%s) ORDER BY 1", (list(names),))
+    if rows:
+        listed = ", ".join(f'"{gid}" in {database}' for gid, database in rows[:10])
+        raise RefreshError(f"{len(rows)} prepared transactions keep the databases from being renamed: {listed}. Commit or roll them back, then run again.")

@@ -5,8 +5,9 @@ from typing import Any
 
 from ..errors import RefreshError
 from ..postgres import contents, marker
-from ..postgres.marker import Marker
 from ..postgres.sessions import explained, transaction
+from .finish_state import UNDER_WAY, is_due
+from .repair import repair
 from .results import base_result, marked_dump
 from .workspace import Workspace
 
@@ -14,6 +15,8 @@ from .workspace import Workspace
 def finish(work: Workspace) -> dict[str, Any]:
     """Run ``finish_sql`` on live and note in the same transaction that it is verified and finished; nothing if that was done for this seed."""
     request, name = work.request, work.request.names.live
+    work.check_fence()
+    repair(work)
     live = work.find(name)
     work.check_fence(live)
     result = base_result(work)
@@ -22,7 +25,7 @@ def finish(work: Workspace) -> dict[str, Any]:
     if not live.fits:
         raise RefreshError(f'The marker of "{name}" does not fit its data: something else was restored into it. Run restore_dev.yml first.')
     changed = is_due(live.marker)
-    if changed and work.writing:
+    if work.writing and (changed or UNDER_WAY in live.marker.extra):
         with work.owner_session(name) as session, explained(f'Finishing "{name}" failed'), transaction(session), session.cursor() as cursor:
             cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(int(work.seconds_left * 1000)),))
             state = marker.read(session, lock=True)
@@ -31,12 +34,9 @@ def finish(work: Workspace) -> dict[str, Any]:
                 contents.run_statements(session, request.finish_sql, option="xero_seed_finish_sql", where=f'"{name}"')
                 now = marker.now(cursor)
                 marker.update(cursor, verified_at=now, finished_at=now)
-    result.update(changed=changed, action="finish" if changed else "current", phase="live", dump=marked_dump(live.marker))
+            if state is not None:
+                marker.update(cursor, extra={name: value for name, value in state.extra.items() if name != UNDER_WAY})
+    result.update(changed=changed or bool(work.repaired), action="finish" if changed else "current", phase="live", dump=marked_dump(live.marker))
     result["database"] |= {"action": "finish" if changed else "current"}
     result["msg"] = f'"{name}" is finished.' if changed else f'"{name}" was finished already.'
     return result
-
-
-def is_due(state: Marker) -> bool:
-    """Tell whether the seed of this database has not been finished yet."""
-    return state.finished_at is None or (state.seeded_at is not None and state.seeded_at > state.finished_at)

@@ -12,6 +12,7 @@ from ..postgres.mapped_tables import check_mapping, move_original_ids
 from ..postgres.marker import Marker
 from ..postgres.sessions import Session, execute, explained, transaction
 from .decide import Found
+from .repair import repair
 from .results import base_result, marked_dump
 from .stage import anchor_names
 from .workspace import Workspace
@@ -20,13 +21,15 @@ from .workspace import Workspace
 def make_ready(work: Workspace) -> dict[str, Any]:
     """Take staging from migrated to ready; without a staging database, bind live's marker to its tables after migrations there."""
     names = work.request.names
+    work.check_fence()
+    repair(work)
     live, staging = work.find(names.live), work.find(names.staging)
     work.check_fence(live, staging)
     result = base_result(work)
     if not staging.exists:
         return _rebind_live(work, live, result)
     state = own_staging(work, staging)
-    changed, moved = False, 0
+    changed, moved = bool(work.repaired), 0
     with work.owner_session(names.staging) as session, explained(f'Making "{names.staging}" ready failed'), transaction(session), session.cursor() as cursor:
         moved = move_original_ids(session, work.request.mapping, ENTITIES)
         findings, warnings = check_mapping(session, work.request.mapping, work.request.entities)
@@ -99,7 +102,7 @@ def _rebind_live(work: Workspace, live: Found, result: dict[str, Any]) -> dict[s
         anchors = marker.anchors(session, anchor_names(work, session))
         if anchors != live.marker.anchors and (live.fits or live.marker.run_id == work.request.run_id):
             marker.update(cursor, anchors=anchors)
-    result.update(action="current", phase="live", dump=marked_dump(live.marker), warnings_found=list(work.warnings))
+    result.update(changed=bool(work.repaired), action="current", phase="live", dump=marked_dump(live.marker), warnings_found=list(work.warnings))
     result["database"] |= {"action": "current"}
     result["msg"] = f'There is no staging database; "{name}" is current.'
     return result

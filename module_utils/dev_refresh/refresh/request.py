@@ -39,6 +39,7 @@ class Request:
     private_tables: tuple[Mapping[str, Any], ...] = ()
     preserve: tuple[PreserveSpec, ...] = ()
     keep_previous: bool = True
+    reject: bool = True
     force: bool = False
     mapping: SeedMapping = field(default_factory=lambda: parse_mapping(None))
     entities: tuple[str, ...] = ENTITIES
@@ -100,6 +101,7 @@ def request_from(params: Mapping[str, Any]) -> Request:
         private_tables=tuple(private_entry(entry) for entry in params["private_tables"]),
         preserve=tuple(parse_preserve(params["preserve"])),
         keep_previous=params["keep_previous"],
+        reject=params["reject"],
         force=params["force"],
         mapping=mapping,
         entities=tuple(params["entities"]),

@@ -4,6 +4,7 @@ from __future__ import annotations
 from typing import Any
 
 from ..postgres.marker import Marker
+from .finish_state import is_finished
 from .plan import Plan, describe_entries
 from .workspace import Workspace
 
@@ -91,6 +92,7 @@ def planned_result(work: Workspace, plan: Plan) -> dict[str, Any]:
         phase=(plan.staging.marker.phase if plan.staging.marker else None) if decision.action == "resume" else None if decision.replaces_live else "live",
         dump=dump_facts(plan),
         situation={"word": decision.word, "sentence": decision.sentence},
+        finished=plan.live.marker is not None and plan.live.ours and is_finished(plan.live.marker),
         row_counts=counts,
         skipped_entries=describe_entries(facts.skipped_entries) if facts is not None and decision.replaces_live else [],
         warnings_found=[*work.warnings, *plan.warnings],

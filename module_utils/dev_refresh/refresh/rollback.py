@@ -9,6 +9,7 @@ from ..errors import Finding, GuardError, RefreshError
 from ..postgres import databases, gate, marker
 from ..postgres.databases import Move
 from ..postgres.sessions import explained, transaction
+from .finish_state import is_finished
 from .ready import source_session
 from .repair import repair
 from .results import base_result, marked_dump
@@ -17,7 +18,10 @@ from .workspace import Workspace
 
 
 def roll_back(work: Workspace) -> dict[str, Any]:
-    """Exchange live and previous; the dump left behind is rejected, so that the next run does not bring it back."""
+    """Exchange live and previous.
+
+    The dump left behind is rejected, so that the next run does not bring it back, unless only this swap is taken back (``reject`` is false).
+    """
     request, names = work.request, work.request.names
     work.check_fence()
     repair(work)
@@ -30,7 +34,7 @@ def roll_back(work: Workspace) -> dict[str, Any]:
         raise GuardError([Finding(f'Database "{names.previous}" was not made by a refresh', "Rename it yourself if it is the one to go back to")])
     live = work.find(names.live)
     work.check_fence(live)
-    rejected = live.marker.dump_sha256 if live.marker and live.ours else None
+    rejected = live.marker.dump_sha256 if live.marker and live.ours and request.reject else None
     result = base_result(work)
     if not work.writing:
         result.update(changed=True, action="rollback", phase="live")
@@ -49,6 +53,7 @@ def roll_back(work: Workspace) -> dict[str, Any]:
             gate.set_open(work.admin, names.previous, False)
         before = marker.read(target)
         own = [session.get_backend_pid() for session in (source, target) if session is not None]
+        gate.refuse_prepared(work.admin, names.all)
         started = time.monotonic()
         with ExitStack() as doors:
             if live_database is not None:
@@ -58,7 +63,9 @@ def roll_back(work: Workspace) -> dict[str, Any]:
             kept = preserve_rows(work, source, target) if source is not None else {}
             if before is not None:
                 with explained("Writing the marker failed"), transaction(target), target.cursor() as cursor:
-                    extra = {**before.extra, "rejected": [rejected] if rejected and rejected != before.dump_sha256 else []}
+                    extra = dict(before.extra)
+                    if request.reject:
+                        extra["rejected"] = [rejected] if rejected and rejected != before.dump_sha256 else []
                     marker.update(cursor, phase="live", run_id=request.run_id, extra=extra)
             stack.close()
             gate.end_sessions(work.admin, inside)
@@ -67,9 +74,13 @@ def roll_back(work: Workspace) -> dict[str, Any]:
     work.reload()
     result = base_result(work)
     result.update(changed=True, action="rollback", phase="live", dump=marked_dump(before), preserved=kept, seconds={"closed": seconds})
+    result["finished"] = before is not None and is_finished(before)
     result["database"] |= {"action": "rollback"}
     which = f"the dump {before.dump_sha256[:12]} made {before.dump_created or 'at an unknown time'}" if before else "a database that no refresh has made"
-    result["msg"] = f'"{names.live}" is now {which}; what it was is "{names.previous}". Run the rollback again to undo it.'
+    if request.reject:
+        result["msg"] = f'"{names.live}" is now {which}; what it was is "{names.previous}". Run the rollback again to undo it.'
+    else:
+        result["msg"] = f'The swap was taken back: "{names.live}" is {which} again; what was to replace it is "{names.previous}", closed.'
     return result
 
 
@@ -79,5 +90,5 @@ def _moves(work: Workspace, before: marker.Marker | None, rejected: str | None, 
     back = Move(names.previous, names.live, work.note("live", sha256=before.dump_sha256 if before else None), open=True)
     if not has_live:
         return [back]
-    left_behind = work.note("previous", sha256=rejected, rejected=True)
+    left_behind = work.note("previous", sha256=rejected, rejected=work.request.reject)
     return [Move(names.live, names.old, left_behind, open=False), back, Move(names.old, names.previous, left_behind, open=False)]

@@ -9,7 +9,8 @@ from ..errors import Finding, GuardError, RefreshError, as_finding
 from ..postgres import databases, marker
 from ..postgres.sessions import explained, transaction
 from .decide import Found
-from .finish import finish, is_due
+from .finish import finish
+from .finish_state import UNDER_WAY, is_due
 from .names import host_findings
 from .plan import Plan, make_plan
 from .ready import make_ready
@@ -72,7 +73,7 @@ def staged(work: Workspace) -> dict[str, Any]:
     elif action == "resume":
         _take_over(work, work.request.names.staging, plan.staging)
     else:
-        _take_over(work, work.request.names.live, plan.live)
+        _take_over(work, work.request.names.live, plan.live, under_way=action == "migrate")
         if plan.staging.exists and plan.staging.ours:
             databases.drop_database(work.admin, work.request.names.staging)
             work.repaired.append(f'Database "{work.request.names.staging}", left over from another run, was removed.')
@@ -100,14 +101,18 @@ def _restore(work: Workspace, plan: Plan, result: dict[str, Any]) -> None:
     result["phase"] = "sanitised"
 
 
-def _take_over(work: Workspace, name: str, found: Found) -> None:
-    """Write this run's id into a database, so that an older run stops."""
+def _take_over(work: Workspace, name: str, found: Found, *, under_way: bool = False) -> None:
+    """Write this run's id into a database, so that an older run stops; ``under_way``: and that it will migrate it."""
     note = work.databases[name].note
     if note is not None:
         databases.set_note(work.admin, name, {**note, "run_id": work.request.run_id})
-    if found.marker is not None and found.marker.run_id != work.request.run_id:
+    if found.marker is None:
+        return
+    # a run that migrates live stops its services, and one that dies then has to be known to the next
+    extra = {**found.marker.extra, UNDER_WAY: work.request.run_id} if under_way else found.marker.extra
+    if found.marker.run_id != work.request.run_id or extra != found.marker.extra:
         with work.owner_session(name) as session, transaction(session), session.cursor() as cursor:
-            marker.update(cursor, run_id=work.request.run_id)
+            marker.update(cursor, run_id=work.request.run_id, extra=extra)
 
 
 def _refused(plan: Plan, result: dict[str, Any]) -> GuardError:

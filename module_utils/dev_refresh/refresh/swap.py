@@ -67,6 +67,7 @@ def exchange(work: Workspace, state: marker.Marker) -> tuple[dict[str, int], flo
         source = stack.enter_context(source_session(work, names.live)) if live is not None and request.preserve else None
         target = stack.enter_context(work.owner_session(names.staging))
         own = [session.get_backend_pid() for session in (source, target) if session is not None]
+        gate.refuse_prepared(work.admin, work.request.names.all)
         started = time.monotonic()
         work.progress.emit("swap", 0, 1, "closing the door")
         with ExitStack() as doors:

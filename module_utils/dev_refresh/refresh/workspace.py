@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import RefreshError
 from ..postgres import databases, marker
-from ..postgres.connection import Login, connect
+from ..postgres.connection import Login, NoRoomError, connect
 from ..postgres.databases import Database
 from ..postgres.lock import DatabaseLock
 from ..postgres.sessions import Session
@@ -17,6 +17,8 @@ from ..run_id import may_take_over
 from .decide import Found
 from .request import Request
 
+ROOM_SECONDS = 2.0
+"""How long to wait for a free connection where a database or role has a connection limit."""
 READ_ONLY = "-c default_transaction_read_only=on"
 WRITABLE = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
@@ -59,13 +61,21 @@ class Workspace:
     def open_owner(self, name: str, *, read_only: bool = False) -> Session:
         """Open an autocommit session of the owner, which the caller closes."""
         login: Login = self.request.owner
-        return connect(
-            login,
-            name,
-            application_name=f"dev_refresh pg_refresh {self.request.run_id}",
-            autocommit=True,
-            options=READ_ONLY if read_only or not self.writing else WRITABLE,
-        )
+        until = time.monotonic() + ROOM_SECONDS
+        while True:
+            try:
+                return connect(
+                    login,
+                    name,
+                    application_name=f"dev_refresh pg_refresh {self.request.run_id}",
+                    autocommit=True,
+                    options=READ_ONLY if read_only or not self.writing else WRITABLE,
+                )
+            except NoRoomError:
+                # a session of our own that was just closed still counts for a moment
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.05)
 
     def find(self, name: str) -> Found:
         """Return whether a database exists, is ours, and what its marker says."""

@@ -51,6 +51,8 @@ class HostRun:
     """Another run works, or has taken over: its report is not to be overwritten."""
     failure: str | None = None
     failed_task: str | None = None
+    taken_back: str = ""
+    """After a swap that the app did not accept: what was done about it."""
     dump: dict[str, Any] = field(default_factory=dict)
     database: dict[str, Any] = field(default_factory=dict)
     migrations: dict[str, Any] = field(default_factory=dict)
@@ -118,6 +120,11 @@ class HostRun:
                 self.not_predicted.append(str(line))
 
     def _take_refresh(self, phase: str | None, result: Mapping[str, Any]) -> None:
+        if phase == "swap" and result.get("action") == "rollback":
+            # the dump and the database of the report stay those that the run was about
+            self.taken_back = str(result.get("msg") or "")
+            self.database["taken_back"] = True
+            return
         if result.get("dump"):
             self.dump.update({name: value for name, value in result["dump"].items() if value is not None})
         if result.get("database"):
@@ -197,7 +204,7 @@ class HostRun:
             "warnings": self.warnings,
             "effects": self.effects,
             "not_predicted": self.not_predicted,
-            "failure": {"task": self.failed_task, "message": self.failure} if self.failure else None,
+            "failure": {"task": self.failed_task, "message": "\n".join(filter(None, (self.failure, self.taken_back)))} if self.failure else None,
             "next_step": self.next_step,
         }
 
