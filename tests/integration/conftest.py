@@ -1,6 +1,7 @@
 """A real PostgreSQL server for the session, and an own database for each test that asks for one."""
 from __future__ import annotations
 
+import os
 import secrets
 import tempfile
 from collections.abc import Iterator
@@ -13,6 +14,8 @@ from psycopg2 import sql
 from world.postgres_server import PostgresServer, free_port, wheel_bin_dir
 
 ADMIN = "postgres"
+BIN_DIR = Path(os.environ.get("DEV_REFRESH_TEST_PG_BIN") or wheel_bin_dir())
+"""PostgreSQL's programs, for the server and the clients: the wheel's, or those of an installed version."""
 OWNER = "app_owner"
 
 
@@ -45,9 +48,9 @@ class Cluster:
 def cluster() -> Iterator[Cluster]:
     """Start a server for this test process."""
     with tempfile.TemporaryDirectory(prefix="dev_refresh_pg_") as folder:
-        server = PostgresServer(Path(folder) / "data", free_port(), ADMIN, secrets.token_hex(12), wheel_bin_dir())
+        server = PostgresServer(Path(folder) / "data", free_port(), ADMIN, secrets.token_hex(12), BIN_DIR)
         server.create()
-        server.start({"fsync": "off", "max_connections": "60"})
+        server.start({"fsync": "off", "max_connections": "60", "max_prepared_transactions": "5"})
         made = Cluster(server, OWNER, secrets.token_hex(12))
         session = made.connect()
         with session.cursor() as cursor:

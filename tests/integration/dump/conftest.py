@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from psycopg2 import sql
-from world.postgres_server import wheel_bin_dir
 
 SCHEMA = r"""
 CREATE EXTENSION IF NOT EXISTS pg_trgm;
@@ -66,7 +65,7 @@ def dump_with(cluster, tmp_path_factory) -> Iterator[Callable[..., str]]:
         path: Path = folder / ("_".join(option.strip("-") for option in options) + ".dump")
         if not path.exists():
             connection = ["-h", "127.0.0.1", "-p", str(cluster.server.port), "-U", cluster.server.superuser]
-            subprocess.run([str(wheel_bin_dir() / "pg_dump"), *connection, *options, "-f", str(path), name], env=environment, check=True, timeout=60)
+            subprocess.run([str(cluster.server.bin_dir / "pg_dump"), *connection, *options, "-f", str(path), name], env=environment, check=True, timeout=60)
         return str(path)
 
     yield dump

@@ -36,8 +36,8 @@ LEDGER = LedgerSpec("django_migrations", ("app", "name"))
 
 
 @pytest.fixture(scope="session")
-def programs() -> ClientPrograms:
-    return find_programs(str(wheel_bin_dir()))
+def programs(cluster) -> ClientPrograms:
+    return find_programs(str(cluster.server.bin_dir))
 
 
 def whats(facts):
@@ -343,7 +343,7 @@ def test_memory_is_flat_in_the_size_of_the_dump(cluster, database, programs, tmp
     session.close()
     path = tmp_path / "big.dump"
     connection = ["-h", "127.0.0.1", "-p", str(cluster.server.port), "-U", cluster.server.superuser]
-    argv = [str(wheel_bin_dir() / "pg_dump"), *connection, "-Fc", "-Z1", "-f", str(path), database]
+    argv = [str(cluster.server.bin_dir / "pg_dump"), *connection, "-Fc", "-Z1", "-f", str(path), database]
     subprocess.run(argv, env={**os.environ, "PGPASSWORD": cluster.server.password}, check=True, timeout=60)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     facts = read_facts(str(path), programs=programs)

@@ -191,6 +191,12 @@ class Refresh:
         return hashlib.sha256(text.encode()).hexdigest()
 
 
+@pytest.fixture(scope="session")
+def caller() -> type[Refresh]:
+    """Return the class of ``pg``, for databases that several tests share."""
+    return Refresh
+
+
 @pytest.fixture
 def pg(cluster: Any, database: str) -> Refresh:
     """Return a caller for a database that does not exist yet."""

@@ -14,23 +14,30 @@ import pytest
 from ansible.module_utils.dev_refresh.errors import GuardError, RefreshError
 from ansible.module_utils.dev_refresh.run_id import new_run_id
 from psycopg2 import sql
-from world.postgres_server import PostgresServer, free_port, wheel_bin_dir
+from world.postgres_server import PostgresServer, free_port
+
+
+@pytest.fixture(scope="module")
+def crash_cluster(cluster: Any) -> Iterator[Any]:
+    """Start a server that may be crashed."""
+    with tempfile.TemporaryDirectory(prefix="dev_refresh_crash_") as folder:
+        server = PostgresServer(Path(folder) / "data", free_port(), "postgres", secrets.token_hex(12), cluster.server.bin_dir)
+        server.create()
+        server.start()
+        made = type(cluster)(server, cluster.owner, secrets.token_hex(12))
+        session = made.connect()
+        with session.cursor() as cursor:
+            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(sql.Identifier(made.owner)), (made.owner_password,))
+        session.close()
+        yield made
+        server.stop()
 
 
 @pytest.fixture
-def crashing(pg: Any) -> Iterator[Any]:
-    """Return a caller on a server of its own, which a test may crash."""
-    with tempfile.TemporaryDirectory(prefix="dev_refresh_crash_") as folder:
-        server = PostgresServer(Path(folder) / "data", free_port(), "postgres", secrets.token_hex(12), wheel_bin_dir())
-        server.create()
-        server.start()
-        pg.cluster = type(pg.cluster)(server, pg.cluster.owner, secrets.token_hex(12))
-        session = pg.cluster.connect()
-        with session.cursor() as cursor:
-            cursor.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD %s").format(sql.Identifier(pg.cluster.owner)), (pg.cluster.owner_password,))
-        session.close()
-        yield pg
-        server.stop()
+def crashing(pg: Any, crash_cluster: Any) -> Any:
+    """Return a caller on a server that the test may crash."""
+    pg.cluster = crash_cluster
+    return pg
 
 
 def crash(pg: Any) -> None:
@@ -39,8 +46,7 @@ def crash(pg: Any) -> None:
     pg.cluster.server.start()
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("delay", [0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.1, 1.4])
+@pytest.mark.parametrize("delay", [0.7, *(pytest.param(delay, marks=pytest.mark.full) for delay in (0.4, 0.5, 0.6, 0.8, 0.9, 1.1, 1.4))])
 def test_a_server_crash_in_a_restore_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
     """The module fails with a sentence, and the next run converges."""
     pg = crashing
@@ -56,8 +62,7 @@ def test_a_server_crash_in_a_restore_is_survived(crashing: Any, dump: Any, newer
     assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("delay", [0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7])
+@pytest.mark.parametrize("delay", [0.5, *(pytest.param(delay, marks=pytest.mark.full) for delay in (0.3, 0.4, 0.45, 0.55, 0.6, 0.65, 0.7))])
 def test_a_server_crash_in_a_swap_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
     """Either the old or the new database is live after it, and the next run finishes."""
     pg = crashing
