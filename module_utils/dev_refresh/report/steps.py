@@ -7,7 +7,8 @@ from typing import Any
 
 from .figures import counted, number, several, size
 
-_ENTITY_COUNTS = {"linked": "linked", "created": "created", "stale": "stale ids cleared", "skipped": "skipped", "failed": "failed", "remaining": "remaining"}
+_DONE = {"linked": "linked", "created": "created", "stale": "stale ids cleared", "failed": "failed", "remaining": "remaining"}
+_TO_DO = {"linked": "to link", "created": "to create", "stale": "stale ids to clear", "failed": "to be refused", "remaining": "for another day"}
 
 
 def steps(record: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -58,6 +59,8 @@ def _migrate(record: Mapping[str, Any]) -> str:
 
 def _swap(record: Mapping[str, Any]) -> str:
     database = record["database"]
+    if database.get("action") not in ("restore", "resume"):
+        return "nothing to swap"
     verb = "to become" if record["mode"] == "check" else "became"
     kept = f", the former one is {database['previous']}" if database.get("previous") and record["mode"] == "run" else ""
     return f"the new database {verb} {database.get('name')}{kept}"
@@ -66,7 +69,8 @@ def _swap(record: Mapping[str, Any]) -> str:
 def _seed(record: Mapping[str, Any]) -> str:
     said = []
     for name, counts in counted(record["xero"]):
-        done = [f"{number(counts[count])} {words}" for count, words in _ENTITY_COUNTS.items() if counts.get(count) and count != "skipped"]
+        kinds = _TO_DO if record["mode"] == "check" else _DONE
+        done = [f"{number(counts[count])} {words}" for count, words in kinds.items() if counts.get(count)]
         if done:
             said.append(f"{name}: {', '.join(done)}")
     return "; ".join(said) or "nothing to link or to create"

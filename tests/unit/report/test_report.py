@@ -224,6 +224,17 @@ def test_a_check_ends_with_a_forecast_to_decide_by():
     assert "too few" in "\n".join(summary.render(forecast_of(api={"calls": 4, "writes": 607, "day_remaining": 300}), None))
 
 
+def test_a_check_of_what_is_current_has_nothing_to_swap():
+    host = run(check=True)
+    host.task("stage", status="ok", seconds=1.0, action="pg_refresh", result={"action": "current", "database": {"name": "app_dev", "action": "current"}})
+    host.task("swap", status="ok", seconds=0.1)
+    host.task("seed", status="changed", seconds=1.0, action="xero_seed", result=SEED | {"forecast": "exact", "forecast_reasons": []})
+    text = "\n".join(summary.render(host.record(START), None))
+    assert "nothing to swap" in text
+    assert "contacts: 1 to link, 1 to create, 1 to be refused; projects: 1 to create" in text
+    assert "Counts are  exact" in text
+
+
 def test_a_failed_check_forecasts_nothing():
     host = run(check=True)
     host.task("guard", status="failed", seconds=1.0, result={"msg": "Nothing was changed. 2 things:\n1. x\n2. y"}, task="Refuse")
