@@ -87,3 +87,40 @@ def converges(fleet, world, ssh_host):
     organisation = sandbox(world, "state")["organisations"][0]
     assert max(Counter(contact["ContactNumber"] for contact in organisation["contacts"] if contact.get("ContactNumber")).values()) == 1
     assert max(Counter((project["contactId"], project["name"]) for project in organisation["projects"]).values()) == 1
+
+
+class ProcessListWatch:
+    """Look at all command lines while the block runs; ``seen`` are the programs that showed a secret."""
+
+    def __init__(self, secrets):
+        self.secrets = [secret.encode() for secret in secrets]
+        self.seen: set[str] = set()
+        self.looks = 0
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._watch, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join(5)
+
+    def _watch(self):
+        while not self._ended.wait(0.02):
+            self.looks += 1
+            for entry in Path("/proc").iterdir():
+                if entry.name.isdigit():
+                    try:
+                        line = (entry / "cmdline").read_bytes()
+                    except OSError:
+                        continue
+                    if any(secret in line for secret in self.secrets):
+                        self.seen.add(line.split(b"\0")[0].decode(errors="replace"))
+
+
+def secrets_of(world):
+    """Return the secrets that a run in this world uses."""
+    told = json.loads(world.file.read_text())
+    return [told["postgres"]["superuser_password"], told["postgres"]["owner_password"], told["xero"]["client_secret"], told["dev_login_password"]]

@@ -11,6 +11,7 @@ import debian_host
 import pytest
 from debian_host import BIN, DebianHost
 from hosts_fleet import Fleet
+from hosts_links import ProcessListWatch, secrets_of
 from world.lifecycle import World
 from world.postgres_server import PostgresServer
 
@@ -61,8 +62,10 @@ def fleet(host, tmp_path_factory):
 
 
 def test_the_whole_job_works_by_sudo_and_peer_authentication(fleet, host):
-    done = fleet.run()
+    with ProcessListWatch([host.owner_password, *secrets_of(fleet.world)]) as watch:
+        done = fleet.run()
     assert done.code == 0, done.output
+    assert watch.seen == set(), "a command line shows a secret"
     report = done.report("debian1")
     assert report["status"] == "ok"
     assert report["xero"]["projects"]["created"] > 500

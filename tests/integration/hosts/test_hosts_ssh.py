@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hosts_links import SEEDING, SLOW, Running, converges, sandbox, wait_until_gone, writes
+from hosts_links import SEEDING, SLOW, ProcessListWatch, Running, converges, sandbox, secrets_of, wait_until_gone, writes
 from ssh_target import plain_python
 
 
@@ -20,8 +20,11 @@ def test_a_dry_run_says_what_would_be_installed_and_writes_nothing(fleet, ssh_ho
 
 
 def test_the_whole_job_works_from_nothing(fleet, ssh_host, world):
-    done = fleet.run()
+    with ProcessListWatch(secrets_of(world)) as watch:
+        done = fleet.run()
     assert done.code == 0, done.output
+    assert watch.looks > 20
+    assert watch.seen == set(), "a command line shows a secret"
     assert world.disagreements() == []
     report = done.report("remote1")
     assert report["status"] == "ok"
