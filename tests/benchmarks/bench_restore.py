@@ -9,9 +9,9 @@ from measuring import MEGABYTE, OWNER, Cluster, Row, Stopwatch, Timed, arguments
 
 WORDS = """\
 A generated jobs database, with the indexes that Django makes, is dumped (pg_dump -Fc, gzip) and restored in turn by `pg_refresh state=staged`
-and by plain `pg_restore`: same dump, client, owner, number of jobs, each into a fresh database from template0. The time of pg_refresh is that of the whole module process: hashing
-and reading the dump, making the database, restoring, counting all rows, ANALYZE, moving Xero ids, marker. That of pg_restore is pg_restore alone.
-The best of several runs counts. Peak memory is that of the module's process."""
+and by plain `pg_restore`: same dump, client, owner, number of jobs, each into a fresh database from template0. The time of pg_refresh is that of
+the whole module process: hashing and reading the dump, making the database, restoring, counting all rows, ANALYZE, moving Xero ids, marker.
+That of pg_restore is pg_restore alone. The best of several runs counts. Peak memory is that of the module's process."""
 
 TABLES = """
 CREATE TABLE client_client (id uuid PRIMARY KEY, name text NOT NULL, email text, phone text, address text, xero_contact_id uuid UNIQUE, created timestamptz);

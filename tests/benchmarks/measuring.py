@@ -5,6 +5,7 @@ import argparse
 import json
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,8 @@ def arguments(description: str) -> argparse.Namespace:
     """Return the arguments of a benchmark: ``quick`` for small sizes."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, as `make bench` takes them")
+    # what is ended from outside stops its servers too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return parser.parse_args()
 
 
