@@ -72,7 +72,7 @@ class HostRun:
             self.failure = str(result.get("msg", "unreachable")).strip()
             status = "failed"
         elif status == "failed" and self.failure is None:
-            self.failure = str(result.get("msg", "no reason given")).strip()
+            self.failure = _reason(result)
             self.failed_task = task
             self.refused = bool(result.get("locked") or result.get("fenced"))
         if phase in self.phases:
@@ -207,6 +207,12 @@ class HostRun:
             "failure": {"task": self.failed_task, "message": "\n".join(filter(None, (self.failure, self.taken_back)))} if self.failure else None,
             "next_step": self.next_step,
         }
+
+
+def _reason(result: Mapping[str, Any]) -> str:
+    """Return why a task failed; of a loop, the words of its first item that failed."""
+    failed = next((each for each in result.get("results") or [] if isinstance(each, Mapping) and each.get("failed")), result)
+    return str(failed.get("msg") or result.get("msg") or "no reason given").strip()
 
 
 def _argument(result: Mapping[str, Any], name: str) -> Any:

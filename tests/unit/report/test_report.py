@@ -268,3 +268,18 @@ def test_chart_keeps_inside_its_drawing():
 def test_figures():
     assert [duration(s) for s in (0.42, 48.2, 583)] == ["0.4 s", "48 s", "9 min 43 s"]
     assert [size(b) for b in (12, 9_300_000, 1_716_000_000)] == ["12 B", "9.3 MB", "1.7 GB"]
+
+
+def test_a_swap_that_was_taken_back_is_told() -> None:
+    host = full_run()
+    host.task("swap", status="failed", seconds=1, action="app_command", task="Check the app", result={"msg": "One or more items failed", "results": [
+        {"failed": False, "msg": "fine"}, {"failed": True, "msg": "the app says no"},
+    ]})
+    taken = {"changed": True, "action": "rollback", "msg": "The swap was taken back.", "dump": {"path": "/dumps/old.dump"}, "database": {"action": "rollback"}}
+    host.task("swap", status="changed", seconds=1, action="pg_refresh", result=taken)
+    record = host.record(START + timedelta(seconds=9))
+    assert record["status"] == "failed"
+    assert record["failure"] == {"task": "Check the app", "message": "the app says no\nThe swap was taken back."}
+    assert record["database"]["taken_back"] is True
+    assert record["database"]["action"] != "rollback"
+    assert record["dump"]["path"] != "/dumps/old.dump"
