@@ -107,6 +107,11 @@ limits:
   type: dict
   returned: always
   sample: {calls_per_minute: 60, minute_remaining: 59, day_remaining: 4999, daily_reserve: 0}
+resume_after:
+  description: Where the day's calls are used up, the time after which to run again; else null.
+  type: str
+  returned: always
+  sample: null
 findings:
   description: Everything that speaks against the organisation, each with its remedy.
   type: list

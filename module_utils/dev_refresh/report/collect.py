@@ -99,6 +99,8 @@ class HostRun:
             limit = _argument(result, "calls_per_minute")
             if limit and self.xero.get("api"):
                 self.xero["api"] = {**self.xero["api"], "minute_limit": int(limit)}
+        elif action == "xero_organisation_info" and result.get("resume_after") and len(result.get("findings") or []) == 1:
+            self.xero = {"complete": False, "resume_after": result["resume_after"]}
         elif action == "xero_organisation_info" and not self.xero and result.get("organisation"):
             self.xero = {"organisation": result["organisation"]}
         elif action == "refresh_verify":

@@ -20,11 +20,13 @@ def inspect(params: Mapping[str, Any]) -> dict[str, Any]:
     facts: OrganisationFacts | None = None
     xero: Xero | None = None
     log = None
+    resume_after: str | None = None
     try:
         log = open_log(params, module="xero_organisation_info")
         xero = open_xero(params, log=log)
         facts = xero.connect()
     except RefreshError as error:
+        resume_after = error.details.get("resume_after")
         findings.append(error.finding if isinstance(error, XeroError) else str(error))
     finally:
         if log is not None:
@@ -36,6 +38,7 @@ def inspect(params: Mapping[str, Any]) -> dict[str, Any]:
         findings += scope_findings(xero.scopes, params["entities"], write=not params["read_only"])
     result = _result(facts, xero, params)
     result["findings"] = [str(finding) for finding in findings]
+    result["resume_after"] = resume_after
     if findings and params["fail_on_findings"]:
         if all(isinstance(finding, Finding) for finding in findings):
             raise GuardError([finding for finding in findings if isinstance(finding, Finding)], details=result)

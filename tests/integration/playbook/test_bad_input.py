@@ -151,6 +151,27 @@ def test_a_dump_that_is_none_and_an_organisation_that_is_not_the_one(stage, dump
     assert (xero.contacts(), xero.projects()) == before
 
 
+def test_a_day_without_calls_left_is_no_red_night(stage, xero):
+    """Where the operator said so, the run ends well, changes nothing and tells when to go on."""
+    xero.set(calls_per_day=100)
+    xero.spend(day=100)
+    before = stage.everything()
+    ran = stage.run(
+        extra={
+            "xero_seed_api_url": xero.url,
+            "xero_seed_identity_url": xero.identity_url,
+            "xero_seed_client_id": xero.client_id,
+            "xero_seed_client_secret": xero.client_secret,
+            "xero_seed_tenant_id": xero.tenant_id,
+            "xero_seed_incomplete_ok": True,
+        }
+    )
+    assert ran.code == 0, ran.output
+    assert ran.report["status"] == "incomplete"
+    assert "again after 20" in ran.report["next_step"]
+    assert stage.everything() == before
+
+
 def test_an_organisation_that_holds_the_dump_s_own_ids_is_production(stage, xero):
     """Allowed by name and tenant id, and yet refused before anything is restored: a contact there has an id that came with the dump."""
     client = next(client for client in make_production_data(seed=SEED).clients if client.xero_contact_id)
