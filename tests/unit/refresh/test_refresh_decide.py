@@ -89,3 +89,26 @@ def test_parameters_that_change_the_result_change_the_hash() -> None:
     }
     assert base not in others
     assert len(others) == 3
+
+
+@pytest.mark.parametrize(
+    ("live", "staging", "wanted", "words"),
+    [
+        (ABSENT, ABSENT, SAME, "There is no database"),
+        (Found(exists=True), ABSENT, replace(SAME, adopt=True), "was not made by a refresh"),
+        (LIVE, ABSENT, SAME, "is in \"app_dev\" already."),
+        (LIVE, ABSENT, replace(SAME, migrations_pending=True), "migrations are pending"),
+        (LIVE, ABSENT, NEWER, "came from another dump (A, made 2026-01-01T00:00:00)"),
+        (LIVE, ABSENT, replace(SAME, parameters="Q"), "another sanitise list"),
+        (replace(LIVE, fits=False), ABSENT, SAME, "does not fit its data"),
+        (replace(LIVE, marker=None), ABSENT, SAME, "has lost its marker"),
+        (changed(LIVE, phase="sanitised"), ABSENT, SAME, "was never finished"),
+        (Found(exists=True, ours=True, was_closed=True), ABSENT, SAME, "left closed by a dead run"),
+        (LIVE, STAGED, NEWER, "A sanitised staging database of this dump is there; the run goes on from it"),
+        (LIVE, changed(STAGED, phase="migrating"), NEWER, "unfinished or outdated staging database is there and is made anew"),
+        (changed(LIVE, extra={"rejected": ["B"]}), ABSENT, NEWER, "rejected by a rollback"),
+        (LIVE, ABSENT, replace(SAME, force=True), "asks for it again"),
+    ],
+)
+def test_every_situation_is_told_in_words_of_its_own(live: Found, staging: Found, wanted: Wanted, words: str) -> None:
+    assert words in decide("app_dev", live, staging, wanted).sentence
