@@ -38,7 +38,8 @@ REMOTE = (
     # the end of our input is the end of the task, of the controller or of the connection: nothing is left behind after any of them
     f'tail -n +1 -f "$d{EVENTS}" & t=$!; cat >/dev/null; '
     # what was written in the last moment: tail looks once a second where it cannot be told
-    'sleep 0.3; kill $t; wait $t 2>/dev/null; rm -rf "$d"'
+    # (after a cut connection nobody reads what a command says, and saying it would end the shell)
+    'exec 2>/dev/null; sleep 0.3; rm -rf "$d"; kill $t; wait $t'
 )
 """What the second channel runs on the host."""
 

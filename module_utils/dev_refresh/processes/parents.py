@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import select
+import shutil
 import sys
 import threading
 from collections.abc import Callable
@@ -84,6 +85,8 @@ class ParentWatch:
                 self._on_death()
         with contextlib.suppress(BaseException):
             kill_groups_unless_guarded()
+        with contextlib.suppress(BaseException):
+            _remove_payload()
         # at once: the main thread must not take the end of a child for a failure, and begin to clean up
         os._exit(EXIT_CODE)
 
@@ -146,6 +149,14 @@ def _ancestors() -> list[Process]:
         found.append(process)
         pid = process.parent
     return found
+
+
+def _remove_payload() -> None:
+    """Remove the folder in which Ansible has unpacked this module: nobody else will, after an end like ours."""
+    for entry in sys.path:
+        folder, name = os.path.split(entry)
+        if name.startswith("ansible_") and name.endswith("_payload.zip") and os.path.basename(folder).startswith("ansible_"):
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _ended(process: Process) -> bool:

@@ -77,6 +77,14 @@ def wait_until_gone(ssh_host, seconds=5):
         time.sleep(0.05)
 
 
+def wait_until_tidy(ssh_host, seconds=5):
+    """Wait until no temporary file of ours is left on the host."""
+    deadline = time.monotonic() + seconds
+    while left := [path.name for path in ssh_host.temporary.iterdir()]:
+        assert time.monotonic() < deadline, f"left on the host: {left}"
+        time.sleep(0.05)
+
+
 def converges(fleet, world, ssh_host):
     """Run again and compare everything with an undisturbed state."""
     # the server may be on another port now

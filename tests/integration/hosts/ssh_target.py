@@ -34,17 +34,23 @@ class SshTarget:
         """Return the home folder of whoever logs in."""
         return self.folder / "home"
 
+    @property
+    def temporary(self) -> Path:
+        """Return the host's folder for temporary files."""
+        return self.folder / "tmp"
+
     def start(self) -> None:
         """Make keys and start the server."""
         import asyncssh
 
         self.home.mkdir(parents=True)
+        self.temporary.mkdir()
         for name in ("host_key", "user_key"):
             key = asyncssh.generate_private_key("ssh-ed25519")
             key.write_private_key(str(self.folder / name))
             key.write_public_key(str(self.folder / f"{name}.pub"))
             (self.folder / name).chmod(0o600)
-        environment = {"HOME": str(self.home), "PATH": SYSTEM_PATH, "LANG": "C.UTF-8"}
+        environment = {"HOME": str(self.home), "PATH": SYSTEM_PATH, "LANG": "C.UTF-8", "TMPDIR": str(self.temporary)}
         # where this machine finds packages is the machine's business, not the login's
         environment |= {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
         (self.folder / "environment.json").write_text(json.dumps(environment))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hosts_links import SEEDING, SLOW, ProcessListWatch, Running, converges, sandbox, secrets_of, wait_until_gone, writes
+from hosts_links import SEEDING, SLOW, ProcessListWatch, Running, converges, sandbox, secrets_of, wait_until_gone, wait_until_tidy, writes
 from ssh_target import plain_python
 
 
@@ -88,6 +88,7 @@ def test_a_connection_cut_while_seeding_leaves_no_module_behind(fleet, world, ss
     run.wait_for(SEEDING)
     ssh_host.stop()
     wait_until_gone(ssh_host)
+    wait_until_tidy(ssh_host)
     written = writes(world)
     output = run.end()
     assert run.process.returncode in (2, 4), output
