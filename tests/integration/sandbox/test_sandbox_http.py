@@ -248,7 +248,7 @@ def test_the_ready_file_tells_how_to_reach_it(tmp_path):
         facts = json.loads(ready.read_text())
         assert facts["pid"] == process.pid
         assert ready.stat().st_mode & 0o777 == 0o600
-        with urllib.request.urlopen(facts["url"] + "/sandbox/") as reply:  # noqa: S310
+        with urllib.request.urlopen(facts["url"] + "/sandbox/") as reply:
             about = json.loads(reply.read())
         assert about["organisations"] == [{"name": "Real Ltd", "tenant_id": facts["tenant_id"], "is_demo_company": False}]
     finally:
