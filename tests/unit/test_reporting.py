@@ -14,6 +14,12 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 
+def heed_signals() -> None:
+    """Let a child start with the signals of a terminal, whatever started the tests."""
+    for number in (signal.SIGINT, signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.SIG_DFL)
+
+
 CODE = """
 import sys, time
 sys.path.insert(0, {utils!r})
@@ -42,7 +48,8 @@ run_module(Module(), work)
 @pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_second_signal_does_not_interrupt_the_clean_up(first: signal.Signals) -> None:
     """Who presses Ctrl-C twice still gets the door reopened and staging removed."""
-    child = subprocess.Popen([sys.executable, "-c", CODE.format(utils=str(ROOT / "module_utils"))], stdout=subprocess.PIPE, text=True)
+    code = CODE.format(utils=str(ROOT / "module_utils"))
+    child = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, preexec_fn=heed_signals)  # noqa: PLW1509
     assert child.stdout is not None
     assert child.stdout.readline() == "begun\n"
     os.kill(child.pid, first)

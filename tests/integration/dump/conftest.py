@@ -68,7 +68,10 @@ def dump_with(cluster, tmp_path_factory) -> Iterator[Callable[..., str]]:
             subprocess.run([str(cluster.server.bin_dir / "pg_dump"), *connection, *options, "-f", str(path), name], env=environment, check=True, timeout=60)
         return str(path)
 
+    session.close()
     yield dump
+    # a new session: a test may have crashed the server meanwhile
+    session = cluster.connect()
     with session.cursor() as cursor:
         cursor.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
     session.close()

@@ -52,6 +52,7 @@ def ids(world, number: int) -> dict[Any, Any]:
         session.close()
 
 
+@pytest.mark.full
 def test_one_hosts_failure_leaves_the_others_alone_and_a_shared_organisation_is_seeded_in_turn(world):
     fleet = Fleet(world, {"dev1": host(1), "dev2": host(2), "dev3": host(3, database_restore_dump="/nowhere/production.dump")})
     done = fleet.run()

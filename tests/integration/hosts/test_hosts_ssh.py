@@ -81,6 +81,7 @@ def test_a_python_that_ansible_cannot_use_is_named(fleet, tmp_path):
     assert "Traceback" not in done.output
 
 
+@pytest.mark.full
 def test_a_connection_cut_while_seeding_leaves_no_module_behind(fleet, world, ssh_host):
     tenant = sandbox(world, "state")["organisations"][0]["tenant_id"]
     sandbox(world, f"organisations/{tenant}/reset", {})

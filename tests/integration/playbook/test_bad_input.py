@@ -59,7 +59,6 @@ def refused(stage, extra, *messages):
 
 def test_wrong_password_and_server_down(stage):
     refused(stage, {"database_restore_admin_password": "not-the-password", "xero_seed_client_id": ""}, "the server refused the password", "xero_seed_client_id")
-    refused(stage, {"database_restore_owner_password": "not-the-password"}, "the server refused the password")
     refused(stage, {"database_restore_port": 1}, "no PostgreSQL server answers")
 
 

@@ -131,6 +131,7 @@ def test_sigkill_of_any_of_them_ends_the_writing(stage, victims):
     ends_undisturbed(stage)
 
 
+@pytest.mark.full
 def test_a_second_controller_is_refused_and_leaves_the_first_ones_report_alone(stage, tmp_path):
     reset_organisation(stage)
     report = stage.world.folder / "reports" / "dev1.json"

@@ -36,7 +36,8 @@ def test_check_run_run_again_and_check(stage):
     assert stage.world.disagreements() == []
     assert counts(first.report) == counts(check.report), "here the migrations do not touch what the forecast reads"
     assert first.report["xero"]["api"]["writes"] == check.report["xero"]["api"]["writes"]
-    assert first.report["verify"] == {"ok": True, "findings": [], "notes": first.report["verify"]["notes"]}
+    assert first.report["verify"]["ok"] is True
+    assert first.report["verify"]["findings"] == []
     for entity in ("contacts", "projects"):
         c = first.report["xero"][entity]
         assert c["total"] == c["already_linked"] + c["linked"] + c["created"] + c["skipped"]

@@ -82,6 +82,7 @@ def ends_undisturbed(stage, app):
     return asked
 
 
+@pytest.mark.full
 def test_a_failed_smoke_check_takes_the_swap_back(refreshed, app):
     """The former database is live again, the app was started on it, the report says so, and the next run tries the dump again."""
     stage, name = refreshed, refreshed.told["database"]
