@@ -124,6 +124,8 @@ def ready_facts(world: World, url: str, client_id: str | None) -> dict[str, Any]
 
 async def serve(options: argparse.Namespace, world: World, listener: socket.socket) -> None:
     """Answer calls until a signal ends the server."""
+    # read before anybody is told that we are ready: the parent may end right then
+    parent = os.getppid()
     host, port = listener.getsockname()[:2]
     url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     config = uvicorn.Config(
@@ -137,7 +139,6 @@ async def serve(options: argparse.Namespace, world: World, listener: socket.sock
     if server.started:
         _announce(options, ready_facts(world, url, options.client_id))
     if options.exit_with_parent:
-        parent = os.getppid()
         while not running.done():
             if os.getppid() != parent:
                 server.should_exit = True

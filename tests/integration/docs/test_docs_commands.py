@@ -189,6 +189,7 @@ def world(tmp_path_factory):
     started.remove()
 
 
+@pytest.mark.full
 def test_an_administrator_with_the_readme_s_rights_is_enough(world):
     """The README's statements are carried out as they stand, and the guard is content; the check and the status are really run."""
     server = json.loads(world.file.read_text())["postgres"]

@@ -71,6 +71,7 @@ def test_one_hosts_failure_leaves_the_others_alone_and_a_shared_organisation_is_
     assert alone.changed("dev2") == 0, alone.output
 
 
+@pytest.mark.full
 def test_one_database_named_by_two_hosts_is_refused_before_anything_is_changed(world):
     fleet = Fleet(world, {"dev1": host(4), "dev2": host(4, database_restore_host="localhost"), "dev3": host(5)})
     done = fleet.run("--check")

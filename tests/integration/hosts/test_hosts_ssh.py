@@ -19,6 +19,7 @@ def test_a_dry_run_says_what_would_be_installed_and_writes_nothing(fleet, ssh_ho
     assert "psycopg2-binary==" in report["not_predicted"][0]
 
 
+@pytest.mark.full
 def test_the_whole_job_works_from_nothing(fleet, ssh_host, world):
     with ProcessListWatch(secrets_of(world)) as watch:
         done = fleet.run()

@@ -62,7 +62,7 @@ def written(folder):
         pytest.param([], {}, 0, marks=pytest.mark.full),
         ([], {"app_migrate_command": ["python", "manage.py", "no_such_command"], "database_restore_force": True}, 2),
         pytest.param([], {"database_restore_port": 1}, 2, marks=pytest.mark.full),
-        ([], {"xero_seed_identity_url": "http://127.0.0.1:1"}, 2),
+        pytest.param([], {"xero_seed_identity_url": "http://127.0.0.1:1"}, 2, marks=pytest.mark.full),
     ],
     ids=["check", "run", "again", "migration fails", "server down", "xero down"],
 )

@@ -103,8 +103,10 @@ def test_a_failed_smoke_check_takes_the_swap_back(refreshed, app):
     assert ends_undisturbed(stage, app) == ["stop", "start", "smoke"]
 
 
-def test_rollback_in_check_mode_changes_nothing(stage, app):
+@pytest.mark.full
+def test_rollback_in_check_mode_changes_nothing(refreshed, app):
     """It says what it would do and asks no service anything."""
+    stage = refreshed
     before = stage.everything()
     ran = stage.run("--check", playbook="playbooks/rollback_dev.yml", extra=app.extra)
     assert ran.code == 0, ran.output

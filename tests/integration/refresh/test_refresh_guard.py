@@ -311,6 +311,9 @@ def test_live_answers_while_a_run_works(pg: Any, dump: Any, newer_dump: Any) -> 
     client = threading.Thread(target=poll)
     client.start()
     pg.whole(newer_dump)
+    deadline = time.monotonic() + 5
+    while 30 not in answers and time.monotonic() < deadline:
+        time.sleep(0.01)
     stop.set()
     client.join()
     assert {20, 30} == set(answers)
