@@ -93,6 +93,7 @@ def reset_organisation(stage):
     urllib.request.urlopen(request, timeout=10).close()
 
 
+@pytest.mark.full
 def test_sigkill_of_the_controller_leaves_no_module_behind_and_the_next_run_converges(stage):
     process = start_and_wait_for_writes(stage)
     os.kill(process.pid, signal.SIGKILL)
