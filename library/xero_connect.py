@@ -16,16 +16,6 @@ description:
     code nor token is in any output.
   - A custom connection (client credentials) needs none of this.
 options:
-  client_id:
-    description:
-      - Client id of the Xero app.
-    type: str
-    required: true
-  client_secret:
-    description:
-      - Client secret of the Xero app.
-    type: str
-    required: true
   token_file:
     description:
       - File on the host for the refresh token. It gets mode V(0600) and is written in one step; a folder that is missing gets mode V(0700).
@@ -49,16 +39,6 @@ options:
       - Where the user consents. Another address than the default serves a sandbox.
     type: str
     default: https://login.xero.com/identity/connect/authorize
-  api_url:
-    description:
-      - Base address of Xero's API.
-    type: str
-    default: https://api.xero.com
-  identity_url:
-    description:
-      - Base address of Xero's identity server, which gives tokens.
-    type: str
-    default: https://identity.xero.com
   pkce:
     description:
       - Tie the code to this run by a proof key as well (RFC 7636), beside the client secret.
@@ -82,6 +62,8 @@ options:
     description:
       - The proof key that belongs to O(code).
     type: str
+extends_documentation_fragment:
+  - dev_refresh_xero.app
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying target.

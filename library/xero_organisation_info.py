@@ -38,6 +38,7 @@ options:
     type: str
 extends_documentation_fragment:
   - dev_refresh_xero
+  - dev_refresh_xero.app
 attributes:
   check_mode:
     description: Can run in check mode and return changed status prediction without modifying target.

@@ -40,6 +40,7 @@ options:
 extends_documentation_fragment:
   - dev_refresh_postgresql
   - dev_refresh_xero
+  - dev_refresh_xero.app
   - dev_refresh_mapping
 attributes:
   check_mode:

@@ -22,9 +22,8 @@ from .seeding.guard import GuardRules
 from .seeding.ports import SeedStore
 from .seeding.result import LISTED
 from .seeding.runner import SeedRequest, SeedRun
-from .xero.connection import Credentials, Xero
+from .xero.from_options import open_log, open_xero
 from .xero.options import XERO_OPTIONS
-from .xero.request_log import RequestLog
 
 if TYPE_CHECKING:
     from psycopg2.extensions import connection as Connection
@@ -87,20 +86,10 @@ def _run(
         diff=diff,
     )
     with contextlib.ExitStack() as stack:
-        log = RequestLog(params["log_dir"], module="xero_seed", run_id=params["run_id"], keep=params["log_keep"])
+        log = open_log(params, module="xero_seed")
         stack.callback(log.close)
         xero = stack.enter_context(
-            Xero(
-                credentials=Credentials(params["client_id"], params["client_secret"], params["token_file"]),
-                api_url=params["api_url"],
-                identity_url=params["identity_url"],
-                tenant_id=params["tenant_id"],
-                calls_per_minute=params["calls_per_minute"],
-                daily_reserve=params["daily_reserve"],
-                recent=params["recent_calls"],
-                log=log,
-                on_wait=lambda reason, seconds: progress.emit("wait", 0, None, f"{reason} ({seconds:.0f} s)"),
-            )
+            open_xero(params, log=log, on_wait=lambda reason, seconds: progress.emit("wait", 0, None, f"{reason} ({seconds:.0f} s)"))
         )
         run = SeedRun(request, xero, store, progress, log)
         try:

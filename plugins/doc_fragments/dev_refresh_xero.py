@@ -4,20 +4,10 @@ from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of the connection to Xero."""
+    """Options of the connection to Xero: ``app`` are those of the app alone."""
 
     DOCUMENTATION = r"""
 options:
-  client_id:
-    description:
-      - Client id of the Xero app.
-    type: str
-    required: true
-  client_secret:
-    description:
-      - Client secret of the Xero app.
-    type: str
-    required: true
   token_file:
     description:
       - File on the host that holds the refresh token, written by C(playbooks/connect_xero.yml).
@@ -45,16 +35,6 @@ options:
     type: list
     elements: str
     default: []
-  api_url:
-    description:
-      - Base address of Xero's API. Another one than the default serves a sandbox.
-    type: str
-    default: https://api.xero.com
-  identity_url:
-    description:
-      - Base address of Xero's identity server, which gives tokens.
-    type: str
-    default: https://identity.xero.com
   calls_per_minute:
     description:
       - Calls that Xero allows in a minute for this app and organisation.
@@ -82,4 +62,28 @@ options:
       - Number of runs whose logs are kept.
     type: int
     default: 30
+"""
+
+    APP = r"""
+options:
+  client_id:
+    description:
+      - Client id of the Xero app.
+    type: str
+    required: true
+  client_secret:
+    description:
+      - Client secret of the Xero app.
+    type: str
+    required: true
+  api_url:
+    description:
+      - Base address of Xero's API. Another one than the default serves a sandbox.
+    type: str
+    default: https://api.xero.com
+  identity_url:
+    description:
+      - Base address of Xero's identity server, which gives tokens.
+    type: str
+    default: https://identity.xero.com
 """
