@@ -71,6 +71,16 @@ databases:
   type: dict
   returned: success
   sample: {live: {name: jobs_dev, bytes: 9400000, open: true, note: null}}
+verdict:
+  description: What it comes to, in one sentence.
+  type: str
+  returned: success
+  sample: Restored, seeded and verified.
+next:
+  description: What would be next, in one sentence.
+  type: str
+  returned: success
+  sample: nothing, until there is a newer dump; `ansible-playbook restore_dev.yml` brings it in.
 summary:
   description: The same in sentences.
   type: list

@@ -9,6 +9,8 @@ short_description: Write each host's report at the end of a refresh
 description:
   - Collects what the phases of a refresh leave with each host and writes it on the controller as JSON and Markdown.
   - It also writes a report for a host that failed or could not be reached. It never changes anything else.
+  - A playbook that only asks or connects gets a summary and no report.
+  - Beside an output for programs (JSON, XML) the summaries go to the standard error.
   - Plays without a C(refresh_phase) are left alone.
 """
 
@@ -28,7 +30,13 @@ from ansible.template import Templar
 sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
 
 from dev_refresh.report import files, summary
+from dev_refresh.report.answers import is_answer
 from dev_refresh.report.collect import HostRun
+from dev_refresh.report.wrapping import terminal_width
+
+ROOT = Path(__file__).resolve().parents[2]
+FOR_PROGRAMS = ("json", "xml", "junit")
+"""Parts of the names of outputs that are not for people."""
 
 
 class CallbackModule(CallbackBase):
@@ -84,21 +92,29 @@ class CallbackModule(CallbackBase):
             record = run.record(datetime.now(UTC))
             records.append(record)
             page = None
-            if not run.refused:
+            if not run.refused and not is_answer(run.playbook):
                 try:
                     written = files.write(record, self._folders[name])
-                    page = str(written)
+                    page = _shortest(written)
                     self._step_summary(written)
                 except OSError as exc:
                     self._display.warning(f"The report of {name} could not be written: {exc.strerror}: {exc.filename}. Correct refresh_report_dir.")
-            self._display.banner(f"SUMMARY {name}")
-            for line in summary.render(record, page):
-                self._display.display(line, color={"failed": "red", "unreachable": "red", "incomplete": "yellow"}.get(record["status"]))
+            self._show_banner(f"SUMMARY {name}")
+            for line in summary.render(record, page, terminal_width()):
+                self._show(line, color={"failed": "red", "unreachable": "red", "incomplete": "yellow"}.get(record["status"]))
 
         if len(records) > 1:
-            self._display.banner("ALL HOSTS")
+            self._show_banner("ALL HOSTS")
             for line in summary.render_fleet(records):
-                self._display.display(line)
+                self._show(line)
+
+    def _show(self, text: str, color: str | None = None) -> None:
+        """Show a line, beside an output for programs on the standard error."""
+        output = str(constants.config.get_config_value("DEFAULT_STDOUT_CALLBACK"))
+        self._display.display(text, color=color, stderr=any(word in output for word in FOR_PROGRAMS))
+
+    def _show_banner(self, text: str) -> None:
+        self._show(f"\n{text} {'*' * max(3, min(terminal_width() or 79, 79) - len(text) - 1)}")
 
     def _step_summary(self, page: Path) -> None:
         """In GitHub Actions, show the report on the page of the workflow's run."""
@@ -122,17 +138,17 @@ class CallbackModule(CallbackBase):
         action = str(task.resolved_action or task.action).rsplit(".", 1)[-1]
         self._runs[name].task(self._phase(task), status=status, seconds=seconds, action=action, task=task.get_name(), result=result.result)
 
-    def _command(self) -> str:
-        """Return the command that was given, less what was given by ``-e``: that may be secret."""
+    def _command(self, playbook: str | None = None) -> str:
+        """Return the command that was given, less what was given by ``-e``: that may be secret; or the one that runs ``playbook`` instead."""
         given = context.CLIARGS
         words = ["ansible-playbook"]
         inventories = list(given.get("inventory") or [])
         if inventories != list(constants.DEFAULT_HOST_LIST):
             words += [word for path in inventories for word in ("-i", path if path.endswith(",") else os.path.relpath(path))]
-        words.append(self._playbook)
+        words.append(playbook or self._playbook)
         if given.get("subset"):
             words += ["--limit", str(given["subset"])]
-        words += [option for name, option in (("check", "--check"), ("diff", "--diff")) if given.get(name)]
+        words += [] if playbook else [option for name, option in (("check", "--check"), ("diff", "--diff")) if given.get(name)]
         return shlex.join(words) + (" -e …" if given.get("extra_vars") else "")
 
     def _begin(self, host: Any, task: Any) -> None:
@@ -141,9 +157,23 @@ class CallbackModule(CallbackBase):
         templar = Templar(loader=self._play.get_loader(), variables=variables)
         name = host.get_name()
         demo = variables.get("refresh_demo", False)
-        self._runs[name] = HostRun(
-            host=name, started=datetime.now(UTC), command=self._command(), check=bool(context.CLIARGS.get("check")), demo=bool(templar.template(demo))
+        run = self._runs[name] = HostRun(
+            host=name,
+            started=datetime.now(UTC),
+            command=self._command(),
+            playbook=Path(self._playbook).stem,
+            restore_command=self._command(os.path.relpath(ROOT / "restore_dev.yml")),
+            check=bool(context.CLIARGS.get("check")),
+            demo=bool(templar.template(demo)),
         )
-        self._folders[name] = Path(str(templar.template(variables["refresh_report_dir"])))
-        if self._runs[name].demo and len(self._runs) == 1:
-            self._display.display("DEMO: the sandbox and the demo app; no real organisation is touched.", color="cyan")
+        self._folders[name] = Path(str(templar.template(variables.get("refresh_report_dir", "reports"))))
+        if len(self._runs) == 1:
+            if run.demo:
+                self._show("DEMO: the sandbox and the demo app; no real organisation is touched.", color="cyan")
+            if run.check and not is_answer(run.playbook):
+                self._show('Check mode: nothing is changed; "changed" says what a run would change.', color="cyan")
+
+
+def _shortest(path: Path) -> str:
+    """Return a path as one would type it: from here, if that is not longer."""
+    return min(os.path.relpath(path), str(path), key=len)

@@ -16,7 +16,8 @@ APPLICATION = "dev_refresh pg_refresh_info"
 def read_status(name: str, admin: Login, owner: Login, *, maintenance: str = "postgres") -> dict[str, Any]:
     """Return what is known of the live, the staging and the previous database of ``name``.
 
-    Keys: ``exists``, ``marker`` (live's, or None), ``fits``, ``databases`` (role in the refresh → name, bytes, open, note) and ``summary`` (lines).
+    Keys: ``exists``, ``marker`` (live's, or None), ``fits``, ``databases`` (role in the refresh → name, bytes, open, note), ``verdict`` and ``next``
+    (a sentence each) and ``summary`` (lines).
     Raises RefreshError when the server cannot be reached.
     """
     names = Names(name)
@@ -31,7 +32,28 @@ def read_status(name: str, admin: Login, owner: Login, *, maintenance: str = "po
     marker, fits = _live_marker(owner, found.get(name))
     status: dict[str, Any] = {"exists": name in found, "marker": marker, "fits": fits, "databases": databases}
     status["summary"] = summary(name, status)
+    status["verdict"], status["next"] = outlook(status)
     return status
+
+
+def outlook(status: Mapping[str, Any]) -> tuple[str, str]:
+    """Return what the status comes to and what would be next, a sentence each (pure)."""
+    marker, run = status["marker"], "`ansible-playbook restore_dev.yml`"
+    if not status["exists"]:
+        return "There is no such database yet.", f"{run} makes it."
+    if "live" in status["databases"] and not status["databases"]["live"]["open"]:
+        return "Closed to connections: a refresh is at work, or died.", f"{run} reopens it and goes on."
+    if marker is None:
+        return "Not made by a refresh.", f"{run} replaces it if you say `-e database_restore_adopt=true`, once; it is kept as the previous database."
+    if not status["fits"]:
+        return "Something else was restored over it.", f"{run} restores it anew."
+    if "staging" in status["databases"]:
+        return "A refresh is at work, or died before the swap.", f"{run} goes on with it."
+    if not marker["seeded_at"]:
+        return "Restored, but not all clients and jobs are in Xero yet.", f"{run} goes on with the seed."
+    if not marker["finished_at"]:
+        return "Restored and seeded, but not verified yet.", f"{run} verifies it and finishes."
+    return "Restored, seeded and verified.", f"nothing, until there is a newer dump; {run} brings it in."
 
 
 def summary(name: str, status: Mapping[str, Any]) -> list[str]:

@@ -43,6 +43,10 @@ class HostRun:
     host: str
     started: datetime
     command: str
+    playbook: str = "restore_dev"
+    """The playbook's name, less its folder and ending."""
+    restore_command: str = "ansible-playbook restore_dev.yml"
+    """The command that refreshes this host."""
     check: bool = False
     demo: bool = False
     phases: dict[str, Phase] = field(default_factory=lambda: {name: Phase(name) for name in PHASES})
@@ -58,6 +62,10 @@ class HostRun:
     migrations: dict[str, Any] = field(default_factory=dict)
     xero: dict[str, Any] = field(default_factory=dict)
     verify: dict[str, Any] = field(default_factory=dict)
+    state: dict[str, Any] = field(default_factory=dict)
+    """What the marker answered, if the playbook only asks."""
+    connected: dict[str, Any] = field(default_factory=dict)
+    """What the consent led to, if the playbook connects."""
     effects: dict[str, Any] = field(default_factory=dict)
     """What a run does to databases and sessions beside the restore itself."""
     not_predicted: list[str] = field(default_factory=list)
@@ -92,6 +100,10 @@ class HostRun:
                 self.warnings.append(str(warning))
         if action == "pg_refresh":
             self._take_refresh(phase, result)
+        elif action == "pg_refresh_info" and "databases" in result:
+            self._take_status(result)
+        elif action == "xero_connect" and "connected" in result:
+            self.connected = {name: result.get(name) for name in ("msg", "token_file", "connected", "scopes", "consent_needed")}
         elif action == "app_command":
             self._take_command(phase, result)
         elif action == "xero_seed":
@@ -115,6 +127,12 @@ class HostRun:
         elif "pending_before" not in self.migrations:
             self.migrations["pending_before"] = bool(result["pending"])
 
+    def _take_status(self, result: Mapping[str, Any]) -> None:
+        """Keep what the marker says of the databases."""
+        self.state = {name: result.get(name) for name in ("exists", "fits", "marker", "databases", "verdict", "next")}
+        self.state["next"] = str(self.state["next"] or "").replace("ansible-playbook restore_dev.yml", self.restore_command)
+        self.database = {"name": _argument(result, "name"), **({"server": _server(result)} if _server(result) else {})}
+
     def _take_not_predicted(self, lines: Any) -> None:
         """Keep what a dry run could not know."""
         for line in lines or []:
@@ -122,7 +140,7 @@ class HostRun:
                 self.not_predicted.append(str(line))
 
     def _take_refresh(self, phase: str | None, result: Mapping[str, Any]) -> None:
-        if phase == "swap" and result.get("action") == "rollback":
+        if phase == "swap" and result.get("action") == "rollback" and self.failure is not None:
             # the dump and the database of the report stay those that the run was about
             self.taken_back = str(result.get("msg") or "")
             self.database["taken_back"] = True
@@ -137,6 +155,9 @@ class HostRun:
             self.database.update(told)
             if _server(result):
                 self.database["server"] = _server(result)
+        if result.get("action") == "rollback":
+            self.database["situation"] = str(result.get("msg") or "")
+            self._take_not_predicted(result.get("not_predicted"))
         if phase == "stage":
             counts, situation = result.get("row_counts") or {}, result.get("situation") or {}
             if result.get("dump") and counts.get("tables"):
@@ -180,6 +201,8 @@ class HostRun:
             return f"Run `{self.command}` again" + (f" after {after}" if after else "") + "; it goes on where this run stopped."
         if status == "failed":
             return f"Mend what the message says, then run `{self.command}` again; it goes on where this run stopped."
+        if self.state:
+            return str(self.state["next"])
         if self.check and self.changed:
             return "Run the same command without --check to do this."
         return None
@@ -189,6 +212,7 @@ class HostRun:
         return {
             "schema": SCHEMA,
             "host": self.host,
+            "playbook": self.playbook,
             "demo": self.demo,
             "mode": "check" if self.check else "run",
             "status": self.status,
@@ -205,6 +229,8 @@ class HostRun:
             "skipped_entries": self.skipped_entries,
             "warnings": self.warnings,
             "effects": self.effects,
+            "state": self.state,
+            "connected": self.connected,
             "not_predicted": self.not_predicted,
             "failure": {"task": self.failed_task, "message": "\n".join(filter(None, (self.failure, self.taken_back)))} if self.failure else None,
             "next_step": self.next_step,

@@ -61,6 +61,17 @@ def age(then: str, now: str) -> str:
     return f"{hours:.0f} hours old" if hours < 36 else f"{hours / 24:.0f} days old"
 
 
+def ago(then: str, now: str) -> str:
+    """Return how long ago a time with its zone was: ``14 min ago``, ``3 hours ago``, ``2 days ago``; nothing if that cannot be said."""
+    try:
+        seconds = (datetime.fromisoformat(now) - datetime.fromisoformat(then)).total_seconds()
+    except (TypeError, ValueError):
+        return ""
+    if seconds < 90 * 60:
+        return f"{max(0, seconds) / 60:.0f} min ago"
+    return f"{seconds / 3600:.0f} hours ago" if seconds < 36 * 3600 else f"{seconds / 86400:.0f} days ago"
+
+
 def minutes(calls: int, per_minute: int) -> str:
     """Return how long so many calls take at least under a limit per minute."""
     whole = ceil(calls / per_minute) - 1
@@ -74,19 +85,22 @@ def counted(xero: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield name, value
 
 
-def dump_words(record: Mapping[str, Any]) -> str:
-    """Return the dump with its size, age and origin."""
+def dump_words(record: Mapping[str, Any], *, short: bool = False) -> str:
+    """Return the dump with its size, age and origin; ``short`` leaves its folder and the exact time out, which the source has told."""
     dump = record["dump"]
     parts = [size(dump["bytes"])] if dump.get("bytes") else []
     if dump.get("rows"):
         parts.append(f"{several(dump['rows'], 'row')} in {several(dump.get('tables') or 0, 'table')}")
     if dump.get("created"):
         old = age(str(dump["created"]), str(record["finished"]))
-        parts.append(f"made {moment(str(dump['created']))}" + (f" ({old})" if old else ""))
-    if dump.get("source_database"):
+        made = f"made {moment(str(dump['created']))}" + (f" ({old})" if old else "")
+        parts.append((old or made) if short else made)
+    if dump.get("source_database") and not short:
         server = f" on PostgreSQL {dump['server_version']}" if dump.get("server_version") else ""
         parts.append(f"of {dump['source_database']}{server}")
-    return f"{dump.get('path')}: {', '.join(parts)}" if parts else str(dump.get("path"))
+    path = str(dump.get("path"))
+    path = path.rstrip("/").rsplit("/", 1)[-1] if short else path
+    return f"{path}: {', '.join(parts)}" if parts else path
 
 
 def target_words(record: Mapping[str, Any]) -> str:
@@ -110,8 +124,18 @@ def verdict(record: Mapping[str, Any]) -> str:
         return "Not complete: Xero's day limit ended the run."
     if status == "failed":
         return "Failed."
+    if record["state"]:
+        return str(record["state"].get("verdict") or "")
+    if record["connected"]:
+        return str(record["connected"].get("msg") or "")
     if check:
         return "A run would change this." if record["changed"] else "A run would change nothing."
+    if record["database"].get("action") == "rollback":
+        return f"Rolled back: {record['database'].get('situation') or 'the previous database is live again'}"
+    if record["playbook"] == "verify_dev":
+        return "Verified: every row that belongs in Xero is there."
+    if record["playbook"] == "seed_xero":
+        return "Seeded and verified." if record["changed"] else "Nothing to do: every row that belongs in Xero is there."
     return "Refreshed." if record["changed"] else "Nothing to do: everything is current."
 
 

@@ -22,7 +22,9 @@ def _databases(record: Mapping[str, Any]) -> list[tuple[str, str]]:
         return []
     if database.get("action") not in ("restore", "resume"):
         return [("Restore", database.get("situation") or "nothing: the dump is in already")]
-    pairs = [("Restore", dump_words(record))]
+    pairs = [("Restore", dump_words(record, short=True))]
+    if database.get("situation"):
+        pairs.append(("", str(database["situation"])))
     renamed = [f"{pair['from']} becomes {pair['to']}" for pair in effects.get("renamed") or []]
     dropped = [f"{entry['database']} ({size(entry['bytes'])}) is dropped" for entry in effects.get("dropped") or []]
     if renamed or dropped:
@@ -30,7 +32,7 @@ def _databases(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     sessions = effects.get("sessions_ended") or []
     if sessions:
         names = sorted({str(entry.get("application") or entry.get("role")) for entry in sessions})
-        pairs.append(("Sessions", f"{several(len(sessions), 'session')} of {', '.join(names)} end"))
+        pairs.append(("Sessions", f"{several(len(sessions), 'session')} of {', '.join(names)} {'ends' if len(sessions) == 1 else 'end'}"))
     preserved = effects.get("preserved") or {}
     if preserved:
         pairs.append(("Kept rows", ", ".join(f"{several(count, 'row')} of {table}" for table, count in preserved.items())))

@@ -38,7 +38,7 @@ def render(record: Mapping[str, Any]) -> str:
     if told:
         lines += ["## What a run would do", "", *table(("", ""), told)]
     lines += ["## Source and target", "", *table(("", ""), facts(record))]
-    ran = [(s["number"], s["name"], s["status"], s["did"], duration(s["seconds"])) for s in steps(record)]
+    ran = [(s["number"], s["name"], s["state"], s["did"], duration(s["seconds"])) for s in steps(record)]
     if ran:
         lines += ["## Steps", "", *table(("", "step", "", "", "time"), [*ran, ("", "total", "", "", duration(record["seconds"]))])]
     xero = record["xero"]

@@ -7,12 +7,14 @@ from typing import Any
 
 from .figures import counted, number, several, size
 
+_TOLD = {"changed": "to do"}
+"""How a status of a check is told: nothing was changed."""
 _DONE = {"linked": "linked", "created": "created", "stale": "stale ids cleared", "failed": "failed", "remaining": "remaining"}
 _TO_DO = {"linked": "to link", "created": "to create", "stale": "stale ids to clear", "failed": "to be refused", "remaining": "for another day"}
 
 
 def steps(record: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return the phases that ran, each with its number, status, seconds and what was done (in check mode: what would be)."""
+    """Return the phases that ran, each with its number, status, state (the status in words), seconds and what was done or would be."""
     words = {
         "guard": _guard,
         "stage": _stage,
@@ -24,14 +26,20 @@ def steps(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         "finish": _finish,
     }
     return [
-        {**phase, "number": index, "did": "" if phase["status"] == "failed" else words[phase["name"]](record)}
+        {
+            **phase,
+            "number": index,
+            "state": _TOLD.get(phase["status"], phase["status"]) if record["mode"] == "check" else phase["status"],
+            "did": "" if phase["status"] == "failed" else words[phase["name"]](record),
+        }
         for index, phase in enumerate(record["phases"], 1)
         if phase["status"] != "skipped"
     ]
 
 
 def _guard(record: Mapping[str, Any]) -> str:
-    return "variables, names, rights, dump and organisation are in order"
+    checked = {"rollback_dev": "variables, names and services", "seed_xero": "variables and organisation", "verify_dev": "variables and organisation"}
+    return f"{checked.get(record['playbook'], 'variables, names, rights, dump and organisation')} are in order"
 
 
 def _stage(record: Mapping[str, Any]) -> str:
@@ -59,6 +67,9 @@ def _migrate(record: Mapping[str, Any]) -> str:
 
 def _swap(record: Mapping[str, Any]) -> str:
     database = record["database"]
+    if database.get("action") == "rollback":
+        verb = "to change" if record["mode"] == "check" else "changed"
+        return f"{database.get('name')} and {database.get('name')}_previous {verb} places"
     if database.get("action") not in ("restore", "resume"):
         return "nothing to swap"
     verb = "to become" if record["mode"] == "check" else "became"
@@ -86,4 +97,6 @@ def _verify(record: Mapping[str, Any]) -> str:
 
 
 def _finish(record: Mapping[str, Any]) -> str:
+    if record["database"].get("action") == "rollback":
+        return "the services that talk to Xero run"
     return "closing SQL run" if record["changed"] else "done already"

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from ansible.module_utils.dev_refresh.refresh.status import outlook
 from ansible.module_utils.dev_refresh.report import files, html, markdown, summary
 from ansible.module_utils.dev_refresh.report.collect import HostRun
 from ansible.module_utils.dev_refresh.report.figures import duration, size
+from ansible.module_utils.dev_refresh.report.wrapping import hang
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 SEED = {
@@ -206,10 +209,12 @@ def test_a_check_ends_with_a_forecast_to_decide_by():
     record = forecast_of()
     text = "\n".join(summary.render(record, None))
     for said in (
-        "Restore     /d/p.dump: 1.2 MB, 9,876 rows in 12 tables, made 2026-11-19 02:00 (3 days old), of app_prod on PostgreSQL 15.4",
+        "Source  /d/p.dump: 1.2 MB, 9,876 rows in 12 tables, made 2026-11-19 02:00 (3 days old), of app_prod on PostgreSQL 15.4",
+        "Restore     p.dump: 1.2 MB, 9,876 rows in 12 tables, 3 days old",
+        "2  stage    to do",
         "Target  app_dev on db.example:5432",
         "app_dev becomes app_dev_previous; app_dev_previous (9.4 MB) is dropped",
-        "1 session of gunicorn end",
+        "1 session of gunicorn ends",
         "about 33.0 MB needed, free space not known from here",
         "Migrations  1: job.0002_x",
         "Contacts    of 3: 1 to link, 1 to create, 1 would be refused",
@@ -283,3 +288,104 @@ def test_a_swap_that_was_taken_back_is_told() -> None:
     assert record["database"]["taken_back"] is True
     assert record["database"]["action"] != "rollback"
     assert record["dump"]["path"] != "/dumps/old.dump"
+
+
+@pytest.mark.parametrize("width", [60, 72, 80, 100, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    for record in (forecast_of(), full_run().record(START + timedelta(seconds=70))):
+        record["dump"]["path"] = "/srv/dumps/jobs_prod_2026-11-22_112503.dump"
+        wide = summary.render(record, "reports/dev1.md")
+        lines = summary.render(record, "reports/dev1.md", width)
+        counts = [line for line in lines if line.startswith(("  contacts ", "  projects ")) or "already linked" in line]
+        assert [line for line in lines if len(line) > width and line not in counts] == []
+        words = [" ".join(text).replace("--", "").split() for text in (wide, lines)]
+        assert Counter(words[0]) == Counter(words[1]), "nothing is lost"
+
+
+def test_a_command_is_not_broken() -> None:
+    assert hang("  Next: ", "Mend it, then run `ansible-playbook -i hosts.yml restore_dev.yml` again.", 60) == [
+        "  Next: Mend it, then run",
+        "        `ansible-playbook -i hosts.yml restore_dev.yml`",
+        "        again.",
+    ]
+
+
+def status_of(**more):
+    host = run(playbook="status_dev", restore_command="ansible-playbook -i inventory/mine restore_dev.yml")
+    marker = {
+        "dump_path": "/d/p.dump", "dump_created": "2026-11-20T02:00:00", "restored_at": "2026-11-22T07:20:00Z", "tenant_id": "t-1",
+        "tenant_name": "Demo Company (NZ)", "seeded_at": "2026-11-22T07:30:00Z", "finished_at": None,
+    }
+    status = {
+        "exists": True, "fits": True, "marker": marker,
+        "databases": {
+            "live": {"name": "app_dev", "bytes": 9_400_000, "open": True},
+            "previous": {"name": "app_dev_previous", "bytes": 9_300_000, "open": False},
+        },
+    }
+    status |= more
+    verdict, following = outlook(status)
+    result = {**status, "verdict": verdict, "next": following, "invocation": {"module_args": {"name": "app_dev", "login_host": "db", "login_port": 5432}}}
+    host.task("status", status="ok", seconds=1.0, action="pg_refresh_info", result=result)
+    return host.record(START)
+
+
+def test_a_status_is_answered_in_a_table_with_verdict_and_next_command() -> None:
+    lines = summary.render(status_of(), None)
+    assert lines == [
+        "",
+        "  Database  app_dev on db:5432, 9.4 MB, open",
+        "  Dump      /d/p.dump, made 2026-11-20 02:00 (2 days old)",
+        "  Restored  2026-11-22 07:20 UTC (40 min ago)",
+        "  Seeded    2026-11-22 07:30 UTC (30 min ago) in Demo Company (NZ) (tenant t-1)",
+        "  Previous  app_dev_previous, 9.3 MB; playbooks/rollback_dev.yml puts it back",
+        "",
+        "  Restored and seeded, but not verified yet.",
+        "  Next: `ansible-playbook -i inventory/mine restore_dev.yml` verifies it and finishes.",
+    ]
+    fleet = "\n".join(summary.render_fleet([status_of(), status_of()]))
+    assert "dev1  2026-11-20 02:00  Demo Company (NZ)  Restored and seeded, but not verified yet." in fleet
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        ({"exists": False, "marker": None, "databases": {}}, "There is no such database yet."),
+        ({"marker": None, "fits": False}, "Not made by a refresh."),
+        ({"fits": False}, "Something else was restored over it."),
+        ({"databases": {"live": {"name": "app_dev", "bytes": 1, "open": False}}}, "Closed to connections: a refresh is at work, or died."),
+    ],
+)
+def test_a_status_that_is_not_as_it_should_be(more, said) -> None:
+    lines = summary.render(status_of(**more), None)
+    assert f"  {said}" in lines
+    assert any(line.startswith("  Next: ") for line in lines)
+
+
+def test_a_rollback_says_what_is_live_now() -> None:
+    host = run(playbook="rollback_dev")
+    result = {
+        "changed": True, "action": "rollback", "msg": '"app_dev" is now the dump ab made 2026-11-20; what it was is "app_dev_previous".',
+        "dump": {"path": "/d/old.dump"}, "database": {"name": "app_dev", "action": "rollback", "previous": "app_dev_previous"},
+    }
+    host.task("guard", status="ok", seconds=1.0)
+    host.task("swap", status="changed", seconds=1.0, action="pg_refresh", result=result)
+    text = "\n".join(summary.render(host.record(START), None))
+    assert "app_dev and app_dev_previous changed places" in text
+    assert 'Rolled back: "app_dev" is now the dump ab' in text
+
+
+def test_a_connection_is_told_with_its_organisations() -> None:
+    host = run(playbook="connect_xero")
+    host.task("connect", status="changed", seconds=1.0, action="xero_connect", result={
+        "changed": True, "msg": "The token is stored in /etc/t.json.", "token_file": "/etc/t.json", "scopes": ["projects"],
+        "connected": [{"name": "Demo Company (NZ)", "tenant_id": "t-1", "is_demo_company": True}],
+    })
+    assert summary.render(host.record(START), None) == [
+        "",
+        "  Token         /etc/t.json",
+        "  Organisation  Demo Company (NZ), a demo company, tenant t-1",
+        "  Scopes        projects",
+        "",
+        "  The token is stored in /etc/t.json.",
+    ]
