@@ -20,11 +20,16 @@ class GuardRules:
     forbidden_tenant_ids: Sequence[str] = ()
 
 
+def is_forbidden(tenant_id: str, rules: GuardRules) -> bool:
+    """Tell whether the operator forbade this tenant: then not even its lists are to be read."""
+    return tenant_id.lower() in {forbidden.strip().lower() for forbidden in rules.forbidden_tenant_ids}
+
+
 def organisation_findings(organisation: Organisation, rules: GuardRules) -> list[Finding]:
     """Return what speaks against the organisation by itself, whatever the database is."""
     title = f'"{organisation.name}" ({organisation.tenant_id})'
     findings = []
-    if organisation.tenant_id.lower() in {forbidden.strip().lower() for forbidden in rules.forbidden_tenant_ids}:
+    if is_forbidden(organisation.tenant_id, rules):
         findings.append(Finding(f"The organisation {title} is in xero_seed_forbidden_tenant_ids", "Connect the app to a development organisation"))
     if rules.organisation and organisation.name != rules.organisation:
         remedy = "Correct xero_seed_organisation, or connect the app to the organisation that is meant"

@@ -1,7 +1,6 @@
 """The plan: rows of the database and lists of the organisation in, all that is to be done out. Nothing here reads or writes."""
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -162,16 +161,6 @@ def make_plan(
             ' whose contact it is: the name must be the same too. Where several apps share an organisation, use a number such as "myapp-{key}".'
         )
     return plan
-
-
-def minutes_needed(calls: int, *, per_minute: int, used: int = 0, latency: float = 0.3) -> float:
-    """Return the minutes that ``calls`` take when ``used`` calls of the present minute are gone already."""
-    total = calls + used
-    if calls <= 0:
-        return 0.0
-    windows = math.ceil(total / per_minute)
-    last_burst = min(calls, total - (windows - 1) * per_minute)
-    return (60 * (windows - 1) + latency * math.ceil(last_burst / IN_FLIGHT)) / 60
 
 
 def _plan_contacts(

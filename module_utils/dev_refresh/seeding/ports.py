@@ -94,8 +94,11 @@ class XeroPort(Protocol):
     def stats(self) -> ApiStats:
         """Return what was called so far."""
 
+    def choose(self) -> str:
+        """Get a token and choose the organisation; return its tenant id. All other methods can be called from then on."""
+
     def connect(self) -> Organisation:
-        """Get a token, choose the organisation and read it."""
+        """Read the chosen organisation."""
 
     def list_contacts(self) -> list[Contact]:
         """Return all contacts, archived included; the list is complete."""
@@ -115,6 +118,8 @@ class XeroPort(Protocol):
     def create_project(self, new: NewProject, *, key_attempt: int) -> CreateReply:
         """Create one project; ``key_attempt`` goes into the idempotency key."""
 
+    def seconds_for(self, calls: int) -> tuple[float, float]:
+        """Return the least and the most seconds that so many calls take from now on."""
 
     def expect_calls(self, calls: int | None) -> None:
         """Say how many calls are still to come, so that they can be spread best."""

@@ -28,7 +28,12 @@ class Summary:
     """Calls of the verification."""
     calls_left: int | None = None
     """Calls that the day's quota has for them; None: unknown."""
-    minutes: float = 0.0
+    minutes: tuple[float, float] = (0.0, 0.0)
+    """The least and the most minutes that the writing calls take, as foreseen before the first of them."""
+    vague: bool = False
+    """Whether the two differ because nobody knows yet when the limit's minute turns."""
+    ends_at: float = 0.0
+    estimated_at: float = -60.0
     attempt: int = 0
     """The first number that goes into idempotency keys."""
     marked: bool = False
@@ -45,6 +50,12 @@ class Summary:
     def calls_needed(self) -> int:
         """Return the calls that the day must still have."""
         return self.calls + self.verification
+
+    @property
+    def estimate(self) -> dict[str, Any]:
+        """Return what was foreseen before the first write."""
+        least, most = self.minutes
+        return {"calls": self.calls, "verification": self.verification, "minutes_least": round(least, 2), "minutes": round(most, 2)}
 
     @property
     def title(self) -> str:
@@ -76,6 +87,7 @@ def result_of(summary: Summary, plan: Plan, stats: ApiStats, check_mode: bool, r
         "failures": failures[:LISTED],
         "skips": outcomes.skips[:LISTED],
         "left_out": dict(sorted(outcomes.left_out.items())),
+        "estimate": summary.estimate,
         "api": api_of(stats, summary.writes),
         "seconds": round(seconds, 1),
         "resume_after": summary.resume_after,
@@ -108,7 +120,7 @@ def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
     if summary.former:
         text += f". The last seed was in another organisation, {summary.former}"
     if check_mode and summary.outcomes.changed:
-        text += f". That takes {summary.calls} writing calls and {time_words(summary.minutes)}"
+        text += f". That takes {summary.calls} writing calls and {time_words(*summary.minutes)}"
     if result["failures"]:
         failed = sum(tally.failed for tally in summary.outcomes.tallies.values())
         first = result["failures"][0]
@@ -127,9 +139,14 @@ def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
     return text + "."
 
 
-def time_words(minutes: float) -> str:
-    """Return a duration for a person."""
-    return "less than a minute" if minutes < 1 else f"about {minutes:.0f} minute{'s' if minutes >= 1.5 else ''}"
+def time_words(least: float, most: float) -> str:
+    """Return a time between two numbers of minutes for a person."""
+    if most < 1:
+        return "less than a minute"
+    low, high = round(least), round(most)
+    if low == high:
+        return f"about {high} minute{'s' if high > 1 else ''}"
+    return f"{low} to {high} minutes" if low else f"up to {high} minute{'s' if high > 1 else ''}"
 
 
 def diff_of(summary: Summary, most: int = LISTED) -> list[dict[str, str]]:

@@ -13,9 +13,9 @@ from ..postgres.marker import Marker, check_fence
 from ..progress import ProgressWriter
 from .creation import Creation
 from .entities import CONTACTS, PROJECTS
-from .guard import GuardRules, database_findings, production_findings
+from .guard import GuardRules, database_findings, is_forbidden, production_findings
 from .outcomes import Outcomes
-from .plan import Plan, make_plan, minutes_needed
+from .plan import Plan, make_plan
 from .ports import DayLimitReached, Organisation, OutcomeLog, SeedStore, XeroPort
 from .records import Change, ClientRow, Contact, JobRow, Project
 from .result import LISTED, Summary, diff_of, result_of, time_words
@@ -27,6 +27,8 @@ CONNECTING_CALLS = 1
 
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
+FRESH = 1.0
+"""Seconds for which an estimate of the time left is good enough."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,17 @@ class SeedRequest:
     calls_per_minute: int = 60
     daily_reserve: int = 0
     diff: int = LISTED
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is there, as far as it was read."""
+
+    organisation: Organisation | None = None
+    contacts: list[Contact] = field(default_factory=list)
+    projects: list[Project] = field(default_factory=list)
+    clients: list[ClientRow] = field(default_factory=list)
+    jobs: list[JobRow] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -68,13 +81,12 @@ class SeedRun:
         marker = self.store.marker()
         if not request.restore_due:
             check_fence(request.run_id, marker)
-        organisation: Organisation | None = None
+        reading = _Reading()
         try:
-            organisation = self.xero.connect()
-            self._refuse(database_findings(organisation, self._judged(marker), request.rules))
-            contacts, projects, clients, jobs = self._read()
+            organisation = self._read(reading, marker)
         except DayLimitReached as limit:
-            return self._nothing_read(organisation, limit, started)
+            return self._nothing_read(reading.organisation, limit, started)
+        contacts, projects, clients, jobs = reading.contacts, reading.projects, reading.clients, reading.jobs
         brought = self._ids_with_the_dump(marker, clients, jobs)
         self._refuse(production_findings(organisation, self._judged(marker), brought, contacts, projects, request.rules))
         plan = make_plan(clients, jobs, contacts, projects, mapping=request.mapping, entities=request.entities, tenant_id=organisation.tenant_id)
@@ -119,27 +131,48 @@ class SeedRun:
         if findings:
             raise GuardError(findings)
 
-    def _read(self) -> tuple[list[Contact], list[Project], list[ClientRow], list[JobRow]]:
-        """Return both lists, read at the same time, and the rows, read meanwhile."""
-        with_projects = "projects" in self.request.entities
-        workers = Workers(2)
+    def _read(self, reading: _Reading, marker: Marker | None) -> Organisation:
+        """Read the organisation and both lists at the same time, and the rows meanwhile; return the organisation.
+
+        What speaks against the organisation comes before whatever else goes wrong: only it tells what to do. A forbidden one's lists are not read.
+        """
+        rules, with_projects = self.request.rules, "projects" in self.request.entities
+        tenant_id = self.xero.choose()
+        workers = Workers(3)
+        trouble: BaseException | None = None
         try:
-            workers.start("contacts", self.xero.list_contacts)
-            if with_projects:
-                workers.start("projects", self.xero.list_projects)
+            workers.start("organisation", self.xero.connect)
+            if not is_forbidden(tenant_id, rules):
+                workers.start("contacts", self.xero.list_contacts)
+                if with_projects:
+                    workers.start("projects", self.xero.list_projects)
             self.progress.emit("read", 0, None, "the rows of the database and the lists of the organisation")
-            clients = self.store.clients()
-            jobs = self.store.jobs() if with_projects else []
-            lists: dict[str, Any] = {"projects": []}
-            while workers.busy:
+            try:
+                reading.clients = self.store.clients()
+                reading.jobs = self.store.jobs() if with_projects else []
+            except RefreshError as error:
+                trouble = error
+            while workers.busy and (trouble is None or reading.organisation is None):
                 for done in workers.wait():
+                    if done.tag != "organisation":
+                        trouble = trouble or done.error
+                        if done.error is None:
+                            setattr(reading, done.tag, done.value)
+                        continue
                     if done.error is not None:
-                        self.xero.stop()
                         raise done.error
-                    lists[done.tag] = done.value
+                    self._refuse(database_findings(done.value, self._judged(marker), rules))
+                    reading.organisation = done.value
+            if trouble is not None:
+                raise trouble
+        except BaseException:
+            # no other call need wait for its turn any more
+            self.xero.stop()
+            raise
         finally:
             workers.close()
-        return lists["contacts"], lists["projects"], clients, jobs
+        assert reading.organisation is not None
+        return reading.organisation
 
     def _ids_with_the_dump(self, marker: Marker | None, clients: Sequence[ClientRow], jobs: Sequence[JobRow]) -> set[str]:
         """Return production's ids, as far as this database tells them."""
@@ -158,7 +191,9 @@ class SeedRun:
             left = max(0, left - CONNECTING_CALLS - CONTACTS.reading_calls(plan.contacts_there) - PROJECTS.reading_calls(plan.projects_there))
         marker = None if self.request.restore_due else marker
         summary = Summary(organisation, Outcomes.of_plan(plan, self.log), calls=plan.writes, verification=plan.verification, calls_left=left)
-        summary.minutes = minutes_needed(plan.writes, per_minute=self.request.calls_per_minute, used=len(stats.recent))
+        least, most = self.xero.seconds_for(plan.writes if left is None else min(plan.writes, left))
+        summary.minutes = (least / 60, most / 60)
+        summary.vague = least < most
         summary.attempt = int(marker.extra.get("key_attempt", 0)) if marker is not None else 0
         summary.marked = self.request.restore_due or marker is not None
         summary.note_tenant = summary.marked and (marker is None or marker.tenant_id != organisation.tenant_id)
@@ -170,8 +205,8 @@ class SeedRun:
                 f"The seed and its verification need {summary.calls_needed} calls and the day's quota has {left} left: contacts come first, then projects"
                 " in the order of xero_seed_mapping.projects.order_by."
             )
-        note = f"{plan.writes} calls to make, {time_words(summary.minutes)}; {plan.verification} more for the verification"
-        self.progress.emit("plan", 0, None, note, calls=plan.writes, verification=plan.verification, minutes=round(summary.minutes, 2))
+        note = f"{plan.writes} calls to make, {time_words(*summary.minutes)}; {plan.verification} more for the verification"
+        self.progress.emit("plan", 0, None, note, **summary.estimate)
         return summary
 
     def _foresee(self, plan: Plan, summary: Summary) -> None:
@@ -241,7 +276,7 @@ class SeedRun:
         stats = self.xero.stats
         tallies = summary.outcomes.tallies
         calls = CONTACTS.writing_calls(tallies["contacts"].remaining) + PROJECTS.writing_calls(tallies["projects"].remaining)
-        left = 60 * minutes_needed(calls, per_minute=self.request.calls_per_minute, used=len(stats.recent))
+        left = self._seconds_left(calls, summary)
         for part in (plan.contacts, plan.projects):
             tally = tallies[part.entity.name]
             total = len(part.links) + len(part.creates)
@@ -250,6 +285,17 @@ class SeedRun:
                 if summary.told.get(part.entity.name) != (done, tally.failed):
                     summary.told[part.entity.name] = (done, tally.failed)
                     self.progress.emit(part.entity.name, done, total, failed=tally.failed, per_minute=len(stats.recent), seconds_left=round(left))
+
+    def _seconds_left(self, calls: int, summary: Summary) -> float:
+        """Return the seconds that are left, the most of them while the window's turn is unknown; tell a corrected estimate once it is known."""
+        now = time.monotonic()
+        if now >= summary.estimated_at + FRESH:
+            least, most = self.xero.seconds_for(calls)
+            summary.ends_at, summary.estimated_at = now + most, now
+            if summary.vague and least == most:
+                summary.vague = False
+                self.progress.emit("estimate", 0, None, "when the minute of Xero's limit turns is known now", seconds_left=round(most))
+        return max(summary.ends_at - now, 0.0)
 
     def _result(self, summary: Summary, plan: Plan, started: float) -> dict[str, Any]:
         """Return the module's result as it stands now."""

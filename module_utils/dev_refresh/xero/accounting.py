@@ -28,10 +28,14 @@ PROBES = 12
 """Calls held back at most to find the turn of the window."""
 FINE = 0.25
 """Seconds to which the turn is worth knowing."""
+COARSE = 5.0
+"""Seconds to which the turn must be known for a time to be foretold by it."""
 DRIFT = 0.001
 """Seconds by which the known turn blurs in each window."""
 CONCURRENT_PAUSE = 1.0
 APP_PAUSE = 10.0
+USUAL_LATENCY = 0.3
+"""Seconds that a call is taken to last until one was measured."""
 FOREVER = math.inf
 
 
@@ -102,6 +106,8 @@ class Accounting:
         self._expected: int | None = None
         self._pauses = 0
         self._day_seen = -FOREVER
+        self._answered = 0
+        self._answering = 0.0
 
     def expect(self, calls: int | None) -> None:
         """Say how many calls are still to come, so that the last ones are not held back for nothing; None if unknown."""
@@ -130,6 +136,33 @@ class Accounting:
         known = any(not evidence.past for evidence in self._evidence)
         return max(self._hold(now, available), 0.0) if known else 0.0
 
+    def seconds_for(self, calls: int, now: float) -> tuple[float, float]:
+        """Return the least and the most seconds that ``calls`` take, those under way included, if nobody else calls.
+
+        While the turn of a fixed window is unknown, it may come at any moment of the next minute, and the two are up to a minute apart. Once it
+        is known, or the window has shown itself to be a rolling one, they are equal.
+        """
+        self._prune(now)
+        self._turn_by_clock(now)
+        calls = max(calls, self.in_flight)
+        latency = self._answering / self._answered if self._answered else USUAL_LATENCY
+        blocked = max(self._blocked_until - now, 0.0)
+        room = self._room(now)
+        later = calls - self.in_flight - room
+        at_once = latency * math.ceil(calls / IN_FLIGHT)
+        if later <= 0:
+            return blocked + at_once, blocked + at_once
+        turns = math.ceil(later / self.limit) - 1
+        end = turns * WINDOW + latency * math.ceil((later - turns * self.limit) / IN_FLIGHT)
+        if self._turn is not None:
+            low, high = (max(moment + WINDOW + EDGE - now, 0.0) for moment in self._turn)
+            if high - low <= COARSE:
+                low = high = (low + high) / 2
+            return blocked + max(low + end, at_once), blocked + max(high + end, at_once)
+        most = blocked + max(self._until_room(later - turns * self.limit, room, latency, now) + turns * (WINDOW + EDGE + latency), at_once)
+        searching = self._trust and (self._search_ends is None or now < self._search_ends)
+        return (blocked + max(end, at_once) if searching else most), most
+
     def sent(self, now: float) -> Call:
         """Note that a call goes out."""
         self._prune(now)
@@ -146,6 +179,8 @@ class Accounting:
         self._prune(now)
         self.in_flight -= 1
         call.replied = now
+        self._answered += 1
+        self._answering += now - call.sent
         self._calls.append(call)
         self._note_day(call, limits)
         if limits.problem is not None or limits.retry_after is not None:
@@ -277,6 +312,28 @@ class Accounting:
             # replies crossed while calls of ours left a rolling window, so the lowest is not the newest: one call to see
             return 1
         return min(safe, told)
+
+    def _room(self, now: float) -> int:
+        """Return how many calls may go before the window turns or calls of ours leave it."""
+        safe = self.limit - len(self._calls) - self.in_flight
+        left = min((evidence.left for evidence in self._evidence if not evidence.past), default=safe + self.in_flight)
+        others = now < self._others_until
+        if self._turn is not None and self._server_limit() == self.limit:
+            # as replies cross, those under way may be in what was told already
+            return max(left - self.in_flight, 0) if others else max(left, 0)
+        return max(min(safe, left - self.in_flight) if others else safe, 0)
+
+    def _until_room(self, later: int, room: int, latency: float, now: float) -> float:
+        """Return after how many seconds ``later`` calls beyond the room there is now have gone and come back, by the safe rule."""
+        ages = [now - call.replied for call in self._calls]
+        # what others use may have been used just now
+        ages += [0.0] * (self.limit - room - len(ages))
+        first = WINDOW + EDGE - ages[0] if ages else WINDOW
+        if later <= len(ages):
+            last = WINDOW + EDGE - ages[later - 1] + latency
+        else:
+            last = WINDOW + EDGE + latency + latency * math.ceil((later - len(ages)) / IN_FLIGHT)
+        return max(last, first + latency * math.ceil(later / IN_FLIGHT))
 
     def _hold(self, now: float, available: int) -> float:
         """Return for how long to hold a call back that could go now: 0, or until the next probe."""

@@ -73,6 +73,11 @@ class Budget:
             self._accounting.expect(calls)
             self._changed.notify_all()
 
+    def seconds_for(self, calls: int) -> tuple[float, float]:
+        """Return the least and the most seconds that ``calls`` take from now on."""
+        with self._changed:
+            return self._accounting.seconds_for(calls, self._clock.now())
+
     def acquire(self) -> Call:
         """Wait until a call may go and count it as under way.
 

@@ -44,7 +44,7 @@ class Xero:
         self._transport = Transport(credentials=credentials, api_url=api_url, identity_url=identity_url, budget=budget, log=log, clock=clock)
         self._wanted = tenant_id
         self.connections: tuple[Connection, ...] = ()
-        self._facts: OrganisationFacts | None = None
+        self._chosen: Connection | None = None
 
     def __enter__(self) -> Xero:
         return self
@@ -52,11 +52,18 @@ class Xero:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self.stop()
 
-    def connect(self) -> OrganisationFacts:
-        """Get a token, choose the organisation and read what it is; two calls."""
+    def choose(self) -> str:
+        """Get a token and choose the organisation; return its tenant id. One call, with which all others but ``connect`` can begin."""
         self.connections = read_connections(self._transport)
-        self._facts = read_organisation(self._transport, choose(self.connections, self._wanted), self.connections)
-        return self._facts
+        self._chosen = choose(self.connections, self._wanted)
+        return self._chosen.tenant_id
+
+    def connect(self) -> OrganisationFacts:
+        """Read what the organisation is: one call, and the one of ``choose`` if that was not called before."""
+        if self._chosen is None:
+            self.choose()
+        assert self._chosen is not None
+        return read_organisation(self._transport, self._chosen, self.connections)
 
     def list_contacts(self) -> list[Contact]:
         """Return every contact, archived ones included."""
@@ -94,6 +101,10 @@ class Xero:
         """Say how many calls are still to come, from the plan: with it the calls are spread so that the last one ends soonest."""
         self._transport.budget.expect(calls)
 
+    def seconds_for(self, calls: int) -> tuple[float, float]:
+        """Return the least and the most seconds that ``calls`` take from now on; as good as equal once it is known when Xero's minute turns."""
+        return self._transport.budget.seconds_for(calls)
+
     def stop(self) -> None:
         """Let no further call begin; threads that wait for one get Stopped."""
         self._transport.stop()
@@ -110,10 +121,10 @@ class Xero:
 
     @property
     def _tenant(self) -> str:
-        """The tenant id of the connected organisation."""
-        if self._facts is None:
-            raise NotConnected("The organisation was used before connect() was called", "Report this as a defect of dev_refresh")
-        return self._facts.tenant_id
+        """The tenant id of the chosen organisation."""
+        if self._chosen is None:
+            raise NotConnected("The organisation was used before it was chosen", "Report this as a defect of dev_refresh")
+        return self._chosen.tenant_id
 
     def _projects(self, contact_id: str | None) -> list[Project]:
         """Read projects, and explain why that may not be possible."""

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible.module_utils.dev_refresh import seed as module
 from ansible.module_utils.dev_refresh.errors import RefreshError
 from ansible.module_utils.dev_refresh.seeding.runner import SeedRun
+from ansible.module_utils.dev_refresh.xero import from_options
 from ansible.module_utils.dev_refresh.xero.clock import SystemClock
 from ansible.module_utils.dev_refresh.xero.connection import Xero
 from ansible.module_utils.dev_refresh.xero.transport import Transport
@@ -122,7 +122,7 @@ class SkippingClock(SystemClock):
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     """Let no test wait for a limit, before a call is tried again, or long for a reply that does not come."""
-    monkeypatch.setattr(module, "Xero", functools.partial(Xero, clock=SkippingClock()))
+    monkeypatch.setattr(from_options, "Xero", functools.partial(Xero, clock=SkippingClock()))
     monkeypatch.setitem(Transport.__init__.__kwdefaults__, "timeouts", (1.0, 0.25))
     monkeypatch.setattr(SeedRun, "run", _without_sleep(SeedRun.run))
 

@@ -87,8 +87,14 @@ class FakeXero:
         self.fuse = fuse or Fuse()
         self.stats = Stats()
 
+    def choose(self) -> str:
+        return TENANT
+
     def connect(self) -> Demo:
         return Demo()
+
+    def seconds_for(self, calls: int) -> tuple[float, float]:
+        return 0.3 * calls / 5, 0.3 * calls / 5
 
     def expect_calls(self, calls: int | None) -> None:
         pass

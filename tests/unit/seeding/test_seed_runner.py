@@ -1,20 +1,24 @@
 """Whole runs in memory: what is left out, what fails, what ends a run, and what is said of it."""
 from __future__ import annotations
 
+import json
+import threading
+import time
 import uuid
 from dataclasses import replace
 
 import pytest
-from ansible.module_utils.dev_refresh.errors import Finding, RefreshError
+from ansible.module_utils.dev_refresh.errors import Finding, GuardError, RefreshError
 from ansible.module_utils.dev_refresh.mapping import parse_mapping
+from ansible.module_utils.dev_refresh.progress import ProgressWriter
+from ansible.module_utils.dev_refresh.seeding import runner
 from ansible.module_utils.dev_refresh.seeding.guard import GuardRules
-from ansible.module_utils.dev_refresh.seeding.plan import minutes_needed
 from ansible.module_utils.dev_refresh.seeding.ports import DayLimitReached, OutcomeUnknown
-from ansible.module_utils.dev_refresh.seeding.records import ClientRow, CreateReply, JobRow
-from ansible.module_utils.dev_refresh.seeding.result import LISTED
+from ansible.module_utils.dev_refresh.seeding.records import ClientRow, Contact, CreateReply, JobRow, Project
+from ansible.module_utils.dev_refresh.seeding.result import LISTED, time_words
 from ansible.module_utils.dev_refresh.seeding.runner import SeedRequest, SeedRun
 from ansible.module_utils.dev_refresh.seeding.sending import MAX_SENDS
-from seeding_fakes import Database, FakeStore, FakeXero, Xero
+from seeding_fakes import TENANT, Database, Demo, FakeStore, FakeXero, Xero
 
 
 def world(clients: int, jobs: int = 0) -> Database:
@@ -151,6 +155,101 @@ def test_lists_in_the_result_are_cut_and_the_counts_are_not():
     assert lines[-1] == "and 150 more (all of them with -vv)"
 
 
-@pytest.mark.parametrize(("calls", "used", "minutes"), [(0, 50, 0), (55, 5, 0), (56, 5, 1), (120, 0, 1), (600, 10, 10), (1000, 0, 16)])
-def test_minutes(calls, used, minutes):
-    assert minutes_needed(calls, per_minute=60, used=used) == pytest.approx(minutes, abs=0.1)
+@pytest.mark.parametrize(
+    ("least", "most", "words"),
+    [
+        (0, 0.9, "less than a minute"),
+        (0.05, 1.05, "up to 1 minute"),
+        (0.1, 2.4, "up to 2 minutes"),
+        (1.0, 1.04, "about 1 minute"),
+        (3.1, 4.1, "3 to 4 minutes"),
+        (9.9, 10.2, "about 10 minutes"),
+    ],
+)
+def test_words_of_an_estimate(least, most, words):
+    assert time_words(least, most) == words
+
+
+def test_the_estimate_is_told_before_the_first_write_and_again_when_the_turn_is_known(tmp_path, monkeypatch):
+    class Vague(FakeXero):
+        def seconds_for(self, calls):
+            return (6.0 * calls, 6.0 * calls) if self.stats.writes > 2 else (6.0 * calls, 6.0 * calls + 60)
+
+    monkeypatch.setattr(runner, "FRESH", 0.0)
+    run = seed_run(world(2, 9), Vague(Xero()))
+    run.progress = ProgressWriter(tmp_path / "progress")
+    result = run.run()
+    events = [json.loads(line) for line in (tmp_path / "progress").read_text().splitlines()]
+    plan = next(event for event in events if event["phase"] == "plan")
+    assert plan["note"] == "10 calls to make, 1 to 2 minutes; 3 more for the verification"
+    assert result["estimate"] == {"calls": 10, "verification": 3, "minutes_least": 1.0, "minutes": 2.0}
+    assert result["estimate"].items() <= plan.items()
+    told = [(event["phase"], event["seconds_left"]) for event in events if "seconds_left" in event]
+    known = [phase for phase, _ in told].index("estimate")
+    assert [phase for phase, _ in told].count("estimate") == 1
+    assert all(seconds >= 60 for _, seconds in told[:known])
+    assert all(seconds < 60 for _, seconds in told[known:])
+
+
+class Reading(FakeXero):
+    """Notes what is read, and fails at what it is told to; the three reads of the start wait for one another where ``together`` is set."""
+
+    def __init__(self, *failing: str, demo: bool = True, slow: str = "", together: bool = False) -> None:
+        super().__init__(Xero())
+        self.failing, self.demo, self.slow = failing, demo, slow
+        self.read: list[str] = []
+        self.meeting = threading.Barrier(3, timeout=5) if together else None
+
+    def _note(self, what: str) -> None:
+        self.read.append(what)
+        if self.meeting:
+            self.meeting.wait()
+        if self.slow == what:
+            time.sleep(0.05)
+        if what in self.failing:
+            raise RefreshError(f"No {what}.")
+
+    def connect(self) -> Demo:
+        self._note("organisation")
+        return replace(super().connect(), is_demo_company=self.demo)
+
+    def list_contacts(self) -> list[Contact]:
+        self._note("contacts")
+        return super().list_contacts()
+
+    def list_projects(self) -> list[Project]:
+        self._note("projects")
+        return super().list_projects()
+
+
+def test_the_lists_are_read_beside_the_organisation():
+    xero = Reading(together=True)
+    assert seed_run(world(2, 2), xero).run()["projects"]["created"] == 2
+    assert sorted(xero.read) == ["contacts", "organisation", "projects"]
+
+
+def test_a_forbidden_organisation_is_read_alone():
+    xero = Reading(demo=False)
+    run = seed_run(world(2, 2), xero)
+    run.request = replace(run.request, rules=GuardRules(forbidden_tenant_ids=[TENANT.upper()]))
+    with pytest.raises(GuardError, match=r"in xero_seed_forbidden_tenant_ids(.|\n)*is not a demo company"):
+        run.run()
+    assert xero.read == ["organisation"]
+
+
+@pytest.mark.parametrize("slow", ["organisation", "contacts", "projects"])
+def test_what_speaks_against_the_organisation_comes_before_what_is_wrong_with_the_lists(slow):
+    database = world(2, 2)
+    with pytest.raises(GuardError, match="is not a demo company"):
+        seed_run(database, Reading("contacts", "projects", demo=False, slow=slow)).run()
+    with pytest.raises(RefreshError, match="No organisation"):
+        seed_run(database, Reading("organisation", "contacts", "projects", slow=slow)).run()
+    with pytest.raises(RefreshError, match="No contacts"):
+        seed_run(database, Reading("contacts", slow=slow)).run()
+    broken = seed_run(database, Reading(demo=False, slow=slow))
+    broken.store.clients = lambda: (_ for _ in ()).throw(RefreshError("No rows."))
+    with pytest.raises(GuardError, match="is not a demo company"):
+        broken.run()
+    broken.xero = Reading(slow=slow)
+    with pytest.raises(RefreshError, match="No rows"):
+        broken.run()

@@ -17,6 +17,10 @@ def jittered(seed: int, base: float) -> Callable[[], float]:
     return lambda: base * (0.2 + chance.random() * 1.6 + (4 if chance.random() < 0.01 else 0))
 
 
+def evenly(chance: random.Random, base: float) -> Callable[[], float]:
+    return lambda: base * chance.uniform(0.7, 1.3)
+
+
 @settings(max_examples=120, deadline=None)
 @given(
     calls=st.integers(1, 260),
@@ -94,6 +98,31 @@ def test_the_ratios_over_many_runs(seed: int) -> None:
     print(f"fixed: mean {sum(fixed) / 100:.4f}, worst {max(fixed):.3f} of ideal; rolling: mean {sum(rolling) / 100:.4f}, worst {max(rolling):.3f} of safe")
     assert sum(fixed) / 100 <= 1.02
     assert sum(rolling) / 100 <= 1.02
+
+
+@pytest.mark.parametrize("calls", [30, 50, 63, 100, 126, 150, 200, 268, 450, 634, 1000])
+@pytest.mark.parametrize("rolling", [False, True])
+def test_the_time_is_foretold(calls: int, rolling: bool) -> None:
+    """Before the first write it lies within what was told, and within 5 % of what is told once the turn is known, whenever the window turns.
+
+    The figures are told after the reads: three replies. Of some seconds nobody says how many percent they are off.
+    """
+    knew = 0
+    for turn in range(20 if not rolling else 1):
+        chance = random.Random(turn)
+        base = chance.choice([0.1, 0.25, 0.5])
+        told: list[tuple[float, float, float]] = []
+        end = run(calls, phase=3 * turn + 0.7, rolling=rolling, latency=evenly(chance, base), lead=3, told=told).seconds
+        moment, least, most = told[2]
+        assert 0.95 * least - 1 <= end - moment <= 1.05 * most + 1, f"turn after {3 * turn} s"
+        assert most - least <= 61 + calls / 60 * base
+        if rolling:
+            assert most == pytest.approx(end - moment, rel=0.05, abs=1)
+        known = [(moment, most) for moment, least, most in told[3:] if least == most]
+        knew += bool(known)
+        for moment, left in known:
+            assert left == pytest.approx(end - moment, rel=0.05, abs=2.5), f"turn after {3 * turn} s, told {moment:.1f} s after the start"
+    assert knew >= (1 if rolling else 18)
 
 
 def test_fewer_calls_than_the_limit_are_not_slowed() -> None:

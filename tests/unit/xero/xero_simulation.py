@@ -81,8 +81,12 @@ def run(
     headers: bool = True,
     others: list[float] | None = None,
     lead: int = 1,
+    told: list[tuple[float, float, float]] | None = None,
 ) -> Outcome:
-    """Make ``calls`` calls as fast as the accounting allows; the first ``lead`` go one by one, as connecting does."""
+    """Make ``calls`` calls as fast as the accounting allows; the first ``lead`` go one by one, as connecting does.
+
+    ``told`` gets moment, least and most of what each reply lets one say of the seconds that are left.
+    """
     server = Server(limit=limit, rolling=rolling, phase=phase, headers=headers)
     accounting = Accounting(configured or limit, now=0.0)
     numbers = itertools.count()
@@ -124,6 +128,8 @@ def run(
                 if limits.problem:
                     left += 1
                     accounting.resent()
+                if told is not None:
+                    told.append((now, *accounting.seconds_for(left + in_flight, now)))
         else:
             now = moment
     return Outcome(last, server.refused, most, server, accounting)
