@@ -185,6 +185,30 @@ def test_row_triggers_and_constraints_fail_their_row_alone(small_world):
     assert counts(again, "contacts") == {"total": 4, "already_linked": 2, "linked": 2}
 
 
+def test_row_triggers_see_each_id_once_and_may_change_other_columns(small_world):
+    """A table that keeps an audit trail and a change date, as frameworks have them."""
+    app = small_world
+    app.sql("ALTER TABLE client_client ADD COLUMN changed timestamptz")
+    app.sql("CREATE TABLE audit (id uuid, before uuid, after uuid)")
+    app.sql("CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.changed := clock_timestamp(); RETURN NEW; END $$")
+    app.sql(
+        "CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN"
+        " INSERT INTO audit VALUES (NEW.id, OLD.xero_contact_id, NEW.xero_contact_id); RETURN NULL; END $$"
+    )
+    app.sql("CREATE TRIGGER stamp BEFORE UPDATE ON client_client FOR EACH ROW EXECUTE FUNCTION stamp()")
+    app.sql("CREATE TRIGGER note AFTER UPDATE ON client_client FOR EACH ROW EXECUTE FUNCTION note()")
+    stale = "00000000-0000-0000-0000-00000000dead"
+    app.sql("UPDATE client_client SET xero_contact_id = %s WHERE id = %s", (stale, key(1)))
+    app.sql("TRUNCATE audit")
+    assert counts(app.seed(), "contacts") == {"total": 4, "created": 4, "stale": 1}
+    ids = app.contact_ids()
+    trail = [(str(row), before and str(before), after and str(after)) for row, before, after in app.sql("SELECT * FROM audit")]
+    assert sorted(trail, key=str) == sorted([(key(1), stale, None), *((row, None, ids[row]) for row in ids)], key=str)
+    assert app.sql("SELECT count(*) FROM client_client WHERE changed IS NULL") == [(0,)]
+    assert not app.seed()["changed"]
+    assert len(app.sql("SELECT * FROM audit")) == 5, "a run with nothing to do touches no row"
+
+
 def test_contacts_alone_and_projects_alone(small_world):
     app = small_world
     assert counts(app.seed(entities=["projects"]), "projects") == {"total": 6, "skipped": 6}

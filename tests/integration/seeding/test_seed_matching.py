@@ -6,6 +6,8 @@ import uuid
 import pytest
 from seeding_app import counts, key
 
+NFC, NFD = "Caf\u00e9 Z\u00fcrich", "Cafe\u0301 Zu\u0308rich"
+
 
 def names(app) -> list[str]:
     """Return the names of the active contacts."""
@@ -63,6 +65,72 @@ def test_merges_are_followed(app):
     assert counts(result, "contacts") == {"total": 3, "linked": 1, "created": 2}
     assert app.contact_ids()[key(1)] == end
     assert not app.seed()["changed"]
+
+
+def test_merges_that_lead_in_a_circle_or_nowhere_lead_to_a_new_contact(app):
+    for number in (1, 2, 3, 4):
+        app.client(number, f"Client {number}")
+    circle = app.sandbox.seed(contacts=[{"name": f"C{number}", "number": key(number) if number < 2 else None} for number in range(5)])["contacts"]
+    first, second, third, itself, lost = circle
+    # Xero allows no circle, but nothing must run for ever if it tells of one
+    for contact, into in ((first, second), (second, third), (third, second), (itself, itself), (lost, str(uuid.uuid4()))):
+        app.sandbox.change_contact(contact, ContactStatus="ARCHIVED", MergedToContactID=into)
+    for number, contact in enumerate((first, itself, lost), 1):
+        app.sql("UPDATE client_client SET xero_contact_id = %s WHERE id = %s", (contact, key(number)))
+    result = app.seed()
+    assert counts(result, "contacts") == {"total": 4, "created": 4}
+    assert not set(app.contact_ids().values()) & set(circle)
+    assert not app.seed()["changed"]
+
+
+def test_a_merge_into_an_erased_contact_leads_nowhere(app):
+    app.client(1, "Acme")
+    merged, erased = app.sandbox.seed(contacts=[{"name": "Acme", "number": key(1)}, {"name": "Erased"}])["contacts"]
+    app.sandbox.merge_contacts(merged, erased)
+    app.sandbox.change_contact(erased, ContactStatus="GDPRREQUEST")
+    assert counts(app.seed(), "contacts") == {"total": 1, "created": 1}
+    assert not {merged, erased} & set(app.contact_ids().values())
+
+
+def test_a_contact_under_erasure_is_never_linked_whatever_it_holds(app):
+    """Its status is GDPRREQUEST: it holds the stored id, the number and the name of a client."""
+    app.client(1, "Acme")
+    app.client(2, "Beta")
+    app.client(3, "Gamma")
+    by_id, by_number, by_name = app.sandbox.seed(contacts=[{"name": "Other"}, {"name": "Another", "number": key(2)}, {"name": "Gamma"}])["contacts"]
+    for contact in (by_id, by_number, by_name):
+        app.sandbox.change_contact(contact, ContactStatus="GDPRREQUEST")
+    app.sql("UPDATE client_client SET xero_contact_id = %s WHERE id = %s", (by_id, key(1)))
+    result = app.seed()
+    assert counts(result, "contacts") == {"total": 3, "created": 3}
+    assert not {by_id, by_number, by_name} & set(app.contact_ids().values())
+    numbers = {contact["Name"]: contact.get("ContactNumber") for contact in app.sandbox.contacts() if contact["ContactStatus"] == "ACTIVE"}
+    assert numbers == {"Acme": key(1), "Beta": f"{key(2)}~1", "Gamma": key(3)}
+    assert not app.seed()["changed"]
+
+
+@pytest.mark.parametrize(("there", "ours"), [(NFD, NFC), (NFC, NFD), ("CAFE ZURICH", NFC)])
+def test_names_that_only_xero_takes_for_the_same_are_linked(app, there, ours):
+    """Composed, decomposed, and without accents."""
+    contact = app.sandbox.seed(contacts=[{"name": there}])["contacts"][0]
+    project = app.sandbox.seed(projects=[{"contact_id": contact, "name": f"Job 1: {there}"}])["projects"][0]
+    app.client(1, ours)
+    app.job(1, 1, ours)
+    result = app.seed()
+    assert counts(result, "contacts") == counts(result, "projects") == {"total": 1, "linked": 1}
+    assert (app.contact_ids(), app.project_ids()) == ({key(1): contact}, {key(10**6 + 1): project})
+    assert not app.seed()["changed"]
+
+
+def test_clients_that_only_xero_takes_for_the_same_get_a_contact_each(app):
+    for number, name in enumerate(("Caf\u00e9", "Cafe\u0301", "cafe", "CAF\u00c9 "), 1):
+        app.client(number, name)
+    result = app.seed()
+    assert counts(result, "contacts") == {"total": 4, "created": 4}
+    assert result["api"]["writes"] == 1, "known before it was sent"
+    assert len(set(app.contact_ids().values())) == 4
+    app.sql("UPDATE client_client SET xero_contact_id = NULL")
+    assert counts(app.seed(), "contacts") == {"total": 4, "linked": 4}
 
 
 def test_swapped_ids_are_put_right_under_a_unique_constraint(app):
@@ -192,6 +260,28 @@ def test_a_reset_of_the_demo_company_is_healed(small_world):
     assert old in result["msg"]
     assert any(old in part["before"] for part in result["diff"])
     assert not app.seed()["changed"]
+
+
+def test_another_organisation_than_last_time_is_said(small_world):
+    app = small_world
+    app.make_marker()
+    app.seed()
+    before = app.sandbox.contacts()
+    first = app.sql("SELECT state->>'tenant_id', state->>'tenant_name' FROM dev_refresh.marker")[0]
+    other = app.sandbox.add_organisation("Second Demo", is_demo_company=True, connect=[app.sandbox.client_id])
+    try:
+        former = f'"{first[1]}" ({first[0]})'
+        results = [app.seed(tenant_id=other, check=True), app.seed(tenant_id=other)]
+        for result in results:
+            assert f"The last seed was in another organisation, {former}" in result["msg"]
+            assert result["diff"][0] == {
+                "before_header": "organisation", "after_header": "organisation", "before": f"{former}\n", "after": f"Second Demo ({other})\n",
+            }  # fmt: skip
+            assert counts(result, "contacts") == {"total": 4, "created": 4, "stale": 4}
+        assert not app.seed(tenant_id=other)["diff"], "once"
+        assert before == app.sandbox.contacts(first[0]), "nothing is done to the organisation of last time"
+    finally:
+        app.sandbox.disconnect(other)
 
 
 def test_the_tenant_column_is_kept(app):
