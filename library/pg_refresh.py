@@ -44,6 +44,11 @@ options:
       - The dump - a custom-format archive, or a directory-format one with a manifest of checksums - or a pattern, of which the newest archive counts.
       - Needed for O(state=staged), and for an exact forecast of the other states in check mode.
     type: path
+  dump_facts:
+    description:
+      - In check mode, what M(pg_dump_info) has returned for a dump that is on another machine and would be brought here first.
+      - Without check mode it means nothing.
+    type: dict
   checksum:
     description: Checksum of the dump, C(sha256:<64 hexadecimal digits>). Left out, a C(<dump>.sha256) beside it is used.
     type: str
@@ -317,6 +322,7 @@ OPTIONS = {
     "checksum": {"type": "str"},
     "require_checksum": {"type": "bool", "default": False},
     "allowed_names": {"type": "str"},
+    "dump_facts": {"type": "dict"},
     "forbidden_hosts": {"type": "list", "elements": "str", "default": []},
     "adopt": {"type": "bool", "default": False},
     "jobs": {"type": "int"},

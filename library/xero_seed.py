@@ -23,6 +23,16 @@ options:
       - In check mode, a dump that is to be restored into O(database) first; clients and jobs are then read from it.
       - Without check mode it means nothing.
     type: path
+  dump_source:
+    description:
+      - Where O(dump) is. V(controller) if it is on the controller, and would be brought to the host before the restore.
+      - The rows of the mapped tables are then read on the controller, with its own C(pg_restore), and go to this module's memory alone.
+    type: str
+    choices: [host, controller]
+    default: host
+  dump_excerpt:
+    description: For the action plugin. The rows that it has read on the controller.
+    type: str
   bin_dir:
     description: Folder of C(pg_restore), for O(dump). Left out, it is searched for.
     type: path

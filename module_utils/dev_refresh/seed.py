@@ -3,15 +3,18 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .dump.excerpt import ReadTable, make_excerpt, read_excerpt
 from .dump.programs import find_programs
+from .dump.tables import read_table
 from .errors import GuardError, RefreshError
 from .mapping import ENTITIES, MAPPING_OPTIONS, parse_mapping
 from .mapping import Mapping as RowMapping
 from .postgres.connection import Login, connect
 from .postgres.dump_store import DumpStore
-from .postgres.dump_tables import soften, tables_from_dump
+from .postgres.dump_tables import MARKER_TABLE, soften, tables_from_dump
 from .postgres.lock import DatabaseLock
 from .postgres.mapped_tables import check_mapping, missing_rights
 from .postgres.options import POSTGRESQL_OPTIONS, login_from
@@ -35,6 +38,8 @@ OPTIONS: dict[str, Any] = {
     "entities": {"type": "list", "elements": "str", "default": list(ENTITIES), "choices": list(ENTITIES)},
     "mapping": {"type": "dict", "default": {}, "options": MAPPING_OPTIONS},
     "dump": {"type": "path"},
+    "dump_source": {"type": "str", "choices": ["host", "controller"], "default": "host"},
+    "dump_excerpt": {"type": "str", "no_log": True},
     "bin_dir": {"type": "path"},
     "forecast_reasons": {"type": "list", "elements": "str", "default": []},
     "run_id": {"type": "str"},
@@ -120,14 +125,33 @@ def _forecast_from_dump(
     # where migrations or the like come in between, what does not fit now may fit then
     lenient = bool(params["forecast_reasons"])
     with contextlib.closing(_session_for_dump(params, login, database)) as session:
-        programs = find_programs(params["bin_dir"], server_major=session.server_version // 10000)
-        with tables_from_dump(session, programs, str(params["dump"]), mapping, params["entities"], lenient=lenient) as tables:
+        read = _reader(params, server_major=session.server_version // 10000)
+        with tables_from_dump(session, read, mapping, params["entities"], lenient=lenient) as tables:
             if not lenient:
                 _check(session, tables.mapping, params["entities"], warn, keep=True)
             with database_errors("looking at the rows of the dump"):
                 soften(session, tables)
             store = DumpStore(session, tables)
             return _run(params, tables.mapping, store, progress, warn, check_mode=True, diff=diff, restore_due=True, reasons=tables.reasons)
+
+
+def _reader(params: Mapping[str, Any], *, server_major: int) -> ReadTable:
+    """Return what reads the dump's tables: here, or from what the action plugin has read on the controller."""
+    if params.get("dump_source", "host") == "controller":
+        if not params["dump_excerpt"]:
+            raise RefreshError("Only the action plugin reads a dump of the controller; set action_plugins as ansible.cfg does.")
+        return read_excerpt(params["dump_excerpt"])
+    return partial(read_table, find_programs(params["bin_dir"], server_major=server_major), str(params["dump"]))
+
+
+def excerpt_for(dump: str, mapping: Mapping[str, Any] | None) -> str:
+    """Return, on the controller, the tables of its dump that a forecast needs; their rows go to the host, where they are not written to disk.
+
+    Raises RefreshError where the controller has no client programs.
+    """
+    mapped = parse_mapping(mapping)
+    read = partial(read_table, find_programs(None), dump)
+    return make_excerpt(read, [mapped.contacts.table, mapped.projects.table, MARKER_TABLE])
 
 
 def _session_for_dump(params: Mapping[str, Any], login: Login, database: str) -> Connection:

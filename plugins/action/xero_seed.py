@@ -1,4 +1,7 @@
-"""Run the module xero_seed, one host after the other where hosts share an organisation, and show its progress while it works."""
+"""Run the module xero_seed, one host after the other where hosts share an organisation, and show its progress while it works.
+
+For a dry run with a dump that is on the controller, read there what the module needs of it.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ class ActionModule(WatchedModule):
     def _run_module(self, task_vars: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
         """Return the module's result."""
         if self._task.check_mode:
-            return super()._run_module(task_vars, more)
+            return self._dry_run(task_vars, more)
         host = str(task_vars.get("inventory_hostname", ""))
         key = "\n".join([str(self._task.args.get("api_url") or ""), self._organisation(task_vars)])
 
@@ -35,6 +38,19 @@ class ActionModule(WatchedModule):
                 return result
         except OSError as error:
             return {"failed": True, "changed": False, "msg": f"The lock of the organisation cannot be used: {error}. Correct it, then run again."}
+
+    def _dry_run(self, task_vars: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
+        """Return the module's result; the rows of a dump that is here go with its options."""
+        if self._task.args.get("dump") and self._task.args.get("dump_source") == "controller":
+            # imported where it is needed: a run's processes are started without it
+            from dev_refresh.errors import RefreshError
+            from dev_refresh.seed import excerpt_for
+
+            try:
+                more = {**more, "dump_excerpt": excerpt_for(str(self._task.args["dump"]), self._task.args.get("mapping"))}
+            except RefreshError as error:
+                return {"failed": True, "changed": False, "msg": str(error)}
+        return super()._run_module(task_vars, more)
 
     def _organisation(self, task_vars: dict[str, Any]) -> str:
         """Return what tells one organisation from another: its tenant id, which the guard has asked for; else the app that is connected to it."""

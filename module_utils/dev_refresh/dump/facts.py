@@ -3,8 +3,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..errors import Finding
@@ -70,6 +70,13 @@ class DumpFacts:
         result["seconds"] = round(self.seconds, 3)
         return result
 
+    @classmethod
+    def from_result(cls, result: Mapping[str, Any]) -> DumpFacts:
+        """Return the facts that ``pg_dump_info`` returned elsewhere; what only a restore needs is not in them, and findings were dealt with there."""
+        named = {each.name: result[each.name] for each in fields(cls) if each.name in result and each.name not in ("path", "findings", "skipped_entries")}
+        entries = [Entry(str(each["kind"]), str(each["name"]), str(each["why"])) for each in result.get("skipped_entries") or []]
+        return cls(path=str(result["dump_path"]), skipped_entries=entries, **named)
+
 
 def read_facts(
     path: str,
@@ -117,6 +124,15 @@ def read_facts(
         facts.findings.append(Finding(f"{path} changed while it was read", remedy))
     facts.seconds = time.monotonic() - started
     return facts
+
+
+def findings_here(facts: DumpFacts, programs: ClientPrograms | None, server_major: int) -> list[Finding]:
+    """Return what keeps these programs or this server from taking a dump that was read elsewhere."""
+    version = tuple(map(int, facts.archive_version.split(".")))
+    header = Header(
+        facts.format, (version[0], version[1]), facts.compression, facts.created, facts.source_database, facts.server_version, facts.dump_version
+    )
+    return _version_findings(facts, header, programs, server_major)
 
 
 def _note_header(facts: DumpFacts, header: Header) -> None:

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from ..dump.programs import ClientPrograms
-from ..dump.tables import TableDump, read_table
+from ..dump.excerpt import ReadTable
+from ..dump.tables import TableDump
 from ..errors import RefreshError
 from ..mapping import EntityMapping, Field, Mapping
 from . import marker
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from psycopg2.sql import Composable
 
 TEMPORARY = "pg_temp"
+MARKER_TABLE = f"{marker.SCHEMA}.marker"
 
 
 @dataclass(slots=True)
@@ -33,9 +34,9 @@ class TablesOfDump:
 
 @contextmanager
 def tables_from_dump(
-    session: Connection, programs: ClientPrograms, path: str, mapping: Mapping, entities: Collection[str], *, lenient: bool = False
+    session: Connection, read: ReadTable, mapping: Mapping, entities: Collection[str], *, lenient: bool = False
 ) -> Iterator[TablesOfDump]:
-    """Fill temporary tables from the dump and yield their mapping; all is rolled back at the end, and nothing else is written.
+    """Fill temporary tables with what ``read`` returns of the dump and yield their mapping; all is rolled back at the end, and nothing else is written.
 
     Column types that this server does not know become text. What the dump lacks raises RefreshError, or with ``lenient`` becomes empty and is
     a reason why the forecast is an estimate: migrations may bring it.
@@ -51,7 +52,7 @@ def tables_from_dump(
                 continue
             name = _free_name(session, em.table.split(".", 1)[-1], number)
             try:
-                dump = _make(session, programs, path, em, name)
+                dump = _make(session, read, em, name)
             except RefreshError as error:
                 if not lenient:
                     raise
@@ -63,7 +64,7 @@ def tables_from_dump(
                 found.reasons += [f'table "{em.table}" of the dump has no column "{column}", which migrations may bring' for column in missing]
             mapped[em.entity] = replace(em, table=f"{TEMPORARY}.{name}")
         found.mapping = Mapping(mapped["contacts"], mapped["projects"])
-        found.marker = _marker_of(session, programs, path)
+        found.marker = _marker_of(session, read)
         yield found
     finally:
         if not session.closed:
@@ -106,11 +107,11 @@ def _free_name(session: Connection, name: str, number: int) -> str:
     return name if row and row[0] else f"dev_refresh_{number}_{name}"[:63]
 
 
-def _make(session: Connection, programs: ClientPrograms, path: str, em: EntityMapping, name: str) -> list[str]:
+def _make(session: Connection, read: ReadTable, em: EntityMapping, name: str) -> list[str]:
     """Make and fill the temporary table of one entity; return its columns."""
     problem = None
     for known_types in (True, False):
-        dump = read_table(programs, path, em.table)
+        dump = read(em.table)
         problem = _fill(session, dump, name, known_types=known_types)
         if problem is None:
             return list(dump.columns)
@@ -187,10 +188,10 @@ def _type(session: Connection, text: str, *, user_types: bool) -> Composable:
     return sql.Identifier(str(row[0]), str(row[1]))
 
 
-def _marker_of(session: Connection, programs: ClientPrograms, path: str) -> marker.Marker | None:
+def _marker_of(session: Connection, read: ReadTable) -> marker.Marker | None:
     """Return the marker in the dump: that of a development database that was seeded before it was dumped."""
     try:
-        dump = read_table(programs, path, f"{marker.SCHEMA}.marker")
+        dump = read(MARKER_TABLE)
     except RefreshError:
         return None
     name = "dev_refresh_marker_of_dump"

@@ -5,7 +5,7 @@ import os
 from dataclasses import dataclass
 
 from ..dump.checksums import ExpectedChecksum, HashThread, expected_checksum
-from ..dump.facts import DumpFacts, read_facts
+from ..dump.facts import DumpFacts, findings_here, read_facts
 from ..dump.programs import ClientPrograms, find_programs
 from ..dump.resolve import is_pattern, resolve_dump
 from ..errors import Finding, GuardError
@@ -36,6 +36,9 @@ def locate_dump(request: Request, *, deadline: float) -> LocatedDump:
     unknown = ExpectedChecksum(None, "none")
     if not request.dump:
         return LocatedDump(nothing, unknown, (Finding("No dump is named", "Set database_restore_dump"),))
+    if request.dump_facts is not None:
+        facts, source = request.dump_facts, request.dump_checksum_source
+        return LocatedDump(DumpFile(facts.path, facts.sha256, facts.bytes), ExpectedChecksum(None if source == "none" else facts.sha256, source), ())
     path = resolve_dump(request.dump)
     if isinstance(path, Finding):
         return LocatedDump(nothing, unknown, (path,))
@@ -58,6 +61,8 @@ def read_dump(request: Request, dump: LocatedDump, *, server_major: int, deadlin
         programs = find_programs(request.bin_dir, server_major=server_major)
     except GuardError as error:
         findings += error.findings
+    if request.dump_facts is not None:
+        return request.dump_facts, programs, findings + findings_here(request.dump_facts, programs, server_major)
     if not dump.file.path or is_pattern(dump.file.path):
         return None, programs, findings
     facts = read_facts(dump.file.path, programs=programs, server_major=server_major, sha256_expected=dump.expected.sha256, deadline=deadline)

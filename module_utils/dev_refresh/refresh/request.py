@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ..dump.facts import DumpFacts
 from ..errors import Finding, GuardError, RefreshError
 from ..mapping import ENTITIES, parse_mapping
 from ..mapping import Mapping as SeedMapping
@@ -31,6 +32,9 @@ class Request:
     dump: str | None = None
     checksum: str | None = None
     require_checksum: bool = False
+    dump_facts: DumpFacts | None = None
+    """In check mode: the facts of a dump that is not on this machine yet."""
+    dump_checksum_source: str = "none"
     forbidden_hosts: tuple[str, ...] = ()
     adopt: bool = False
     jobs: int = 1
@@ -70,6 +74,8 @@ def request_from(params: Mapping[str, Any]) -> Request:
     names = Names(params["name"])
     findings = name_findings(params["name"], allowed=params["allowed_names"], maintenance=params["maintenance_db"])
     findings += _secret_findings(params)
+    # a run restores what it has read itself
+    elsewhere = params.get("dump_facts") if check_mode else None
     run_id = params["run_id"] or ""
     if run_id and not is_run_id(run_id):
         findings.append(Finding(f'"{run_id}" is not a run id', "Leave run_id out, or hand on the one that the playbook made"))
@@ -94,6 +100,8 @@ def request_from(params: Mapping[str, Any]) -> Request:
         checksum=params["checksum"],
         require_checksum=params["require_checksum"],
         forbidden_hosts=tuple(params["forbidden_hosts"]),
+        dump_facts=DumpFacts.from_result(elsewhere) if elsewhere else None,
+        dump_checksum_source=elsewhere.get("checksum_source", "none") if elsewhere else "none",
         adopt=params["adopt"],
         jobs=params["jobs"] or os.cpu_count() or 1,
         bin_dir=params["bin_dir"],
