@@ -8,18 +8,23 @@ type: aggregate
 short_description: Write each host's report at the end of a refresh
 description:
   - Collects what the phases of a refresh leave with each host and writes it on the controller as JSON and Markdown.
-  - It also writes a report for a host that failed or could not be reached. It never changes anything else.
+  - It also writes a report for a host that failed or could not be reached, and for all hosts of a run that was interrupted, or that Ansible gave
+    up because one of its own processes was killed. It never changes anything else.
   - A playbook that only asks or connects gets a summary and no report.
   - Beside an output for programs (JSON, XML) the summaries go to the standard error.
   - Plays without a C(refresh_phase) are left alone.
 """
 
+import atexit
 import os
 import shlex
+import signal
 import sys
 import time
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from ansible import constants, context
@@ -51,13 +56,19 @@ class CallbackModule(CallbackBase):
         super().__init__()
         self._runs: dict[str, HostRun] = {}
         self._folders: dict[str, Path] = {}
-        self._began: dict[tuple[str, str], float] = {}
+        self._began: dict[tuple[str, str], tuple[float, Any]] = {}
+        self._open = False
+        self._controller = os.getpid()
         self._play: Any = None
         self._playbook = ""
 
     def v2_playbook_on_start(self, playbook: Any) -> None:
-        """Note the playbook's name, for the command that continues a run."""
+        """Note the playbook's name, for the command that continues a run, and see to it that no end of the run goes without a report."""
         self._playbook = os.path.relpath(playbook._file_name)
+        self._open = True
+        # an interrupt, and the death of one of Ansible's processes, end the run without any other word to a callback
+        atexit.register(self._cut_off)
+        self._write_before(signal.SIGTERM)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Note the play, whose variables say where the reports go."""
@@ -65,7 +76,7 @@ class CallbackModule(CallbackBase):
 
     def v2_runner_on_start(self, host: Any, task: Any) -> None:
         """Begin a host's record at its first task of a phase."""
-        self._began[(host.get_name(), task._uuid)] = time.monotonic()
+        self._began[(host.get_name(), task._uuid)] = (time.monotonic(), task)
         if host.get_name() not in self._runs and self._phase(task) is not None:
             self._begin(host, task)
 
@@ -87,6 +98,11 @@ class CallbackModule(CallbackBase):
 
     def v2_playbook_on_stats(self, stats: Any) -> None:
         """Write the reports and show the summaries."""
+        self._open = False
+        self._write()
+
+    def _write(self) -> None:
+        """Write the reports and show the summaries."""
         records = []
         for name, run in self._runs.items():
             record = run.record(datetime.now(UTC))
@@ -107,6 +123,37 @@ class CallbackModule(CallbackBase):
             self._show_banner("ALL HOSTS")
             for line in summary.render_fleet(records):
                 self._show(line)
+
+    def _cut_off(self, *, show: bool = True) -> None:
+        """At the end of a run that had no end: note where each host was, and write the reports."""
+        if not self._open or os.getpid() != self._controller:
+            return
+        self._open = False
+        now = time.monotonic()
+        under_way = {name: (now - began, task) for (name, _), (began, task) in self._began.items()}
+        for name, run in self._runs.items():
+            seconds, task = under_way.get(name, (0.0, None))
+            run.cut_off(self._phase(task) if task else None, seconds=seconds, task=task.get_name() if task else "")
+        if show:
+            self._write()
+            return
+        for name, run in self._runs.items():
+            if not run.refused and not is_answer(run.playbook):
+                with suppress(OSError):
+                    files.write(run.record(datetime.now(UTC)), self._folders[name])
+
+    def _write_before(self, number: signal.Signals) -> None:
+        """Write the reports before a signal ends the run as it would have."""
+        former = signal.getsignal(number)
+        if not callable(former):
+            return
+
+        def handle(received: int, frame: FrameType | None) -> None:
+            # nothing is shown: the signal may have come in the middle of what is being shown
+            self._cut_off(show=False)
+            former(received, frame)
+
+        signal.signal(number, handle)
 
     def _show(self, text: str, color: str | None = None) -> None:
         """Show a line, beside an output for programs on the standard error."""
@@ -134,7 +181,8 @@ class CallbackModule(CallbackBase):
         name = host.get_name()
         if name not in self._runs:
             return
-        seconds = time.monotonic() - self._began.pop((name, task._uuid), time.monotonic())
+        now = time.monotonic()
+        seconds = now - self._began.pop((name, task._uuid), (now, task))[0]
         action = str(task.resolved_action or task.action).rsplit(".", 1)[-1]
         self._runs[name].task(self._phase(task), status=status, seconds=seconds, action=action, task=task.get_name(), result=result.result)
 

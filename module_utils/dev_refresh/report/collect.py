@@ -53,6 +53,8 @@ class HostRun:
     unreachable: bool = False
     refused: bool = False
     """Another run works, or has taken over: its report is not to be overwritten."""
+    interrupted: bool = False
+    """The run ended without Ansible's saying so."""
     failure: str | None = None
     failed_task: str | None = None
     taken_back: str = ""
@@ -87,6 +89,15 @@ class HostRun:
             self.phases[phase].note(status, seconds)
         if status != "skipped":
             self._take(phase, action, result)
+
+    def cut_off(self, phase: str | None, *, seconds: float, task: str) -> None:
+        """Note that the run ended in the middle of a task, or, where there is none, before this host was done."""
+        if self.failure is not None:
+            return
+        self.interrupted = True
+        where = f'in the middle of "{task}"' if task else "before this host was done"
+        message = f"The run ended {where}: it was interrupted, or one of Ansible's own processes was killed"
+        self.task(phase, status="failed", seconds=seconds, task=task, result={"msg": f"{message}."})
 
     def _take(self, phase: str | None, action: str, result: Mapping[str, Any]) -> None:
         """Keep what a module's result adds to the report."""
@@ -199,6 +210,8 @@ class HostRun:
         if status == "incomplete":
             after = self.xero.get("resume_after")
             return f"Run `{self.command}` again" + (f" after {after}" if after else "") + "; it goes on where this run stopped."
+        if self.interrupted:
+            return f"Run `{self.command}` again; it goes on where this run stopped."
         if status == "failed":
             return f"Mend what the message says, then run `{self.command}` again; it goes on where this run stopped."
         if self.state:

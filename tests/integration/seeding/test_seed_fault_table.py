@@ -116,7 +116,8 @@ class SkippingClock(SystemClock):
 
     def wait(self, condition: Any, seconds: float | None) -> None:
         self.skipped += seconds or 0.0
-        condition.wait(0.05 if seconds is None else 0.001)
+        # long enough for Xero to be done with the calls that nobody waits for any more
+        condition.wait(0.05 if seconds is None else min(seconds, 0.02))
 
 
 @pytest.fixture(autouse=True)

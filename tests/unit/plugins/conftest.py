@@ -7,28 +7,38 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
+def _process(folder: Path, *words: str, **environment: str) -> tuple[list[str], dict[str, Any]]:
+    """Return command and surroundings of ``play.yml`` on ``hosts.yml`` of a folder, with the project's settings."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "DEV_REFRESH", "GITHUB_"))}
+    more = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_HOME": str(folder / "home"), "ANSIBLE_NOCOLOR": "1", **environment}
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", "play.yml", *words]
+    return command, {"cwd": folder, "env": {**kept, **more}, "stdin": subprocess.DEVNULL, "text": True}
+
+
 @pytest.fixture
-def play(tmp_path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Return what runs ``play.yml`` on ``hosts.yml`` of the test's folder with the project's settings."""
+def play(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Return what runs ``play.yml`` of the test's folder to its end."""
 
     def run(*words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "DEV_REFRESH", "GITHUB_"))}
-        more = {"ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_HOME": str(tmp_path / "home"), "ANSIBLE_NOCOLOR": "1", **environment}
-        return subprocess.run(
-            [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", "play.yml", *words],
-            cwd=tmp_path,
-            env={**kept, **more},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
+        command, options = _process(tmp_path, *words, **environment)
+        return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
 
     return run
+
+
+@pytest.fixture
+def start_play(tmp_path: Path) -> Callable[..., subprocess.Popen[str]]:
+    """Return what starts ``play.yml`` of the test's folder."""
+
+    def start(*words: str, **environment: str) -> subprocess.Popen[str]:
+        command, options = _process(tmp_path, *words, **environment)
+        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, **options)
+
+    return start

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
 
 PLAY = """
 - hosts: dev
@@ -99,3 +106,59 @@ def test_a_play_without_phases_is_left_alone(play, tmp_path):
     assert ran.returncode == 0
     assert "SUMMARY" not in ran.stdout
     assert not (tmp_path / "reports").exists()
+
+
+CUT = """
+- hosts: dev
+  gather_facts: false
+  tasks:
+    - name: Look
+      ansible.builtin.raw: "true"
+      changed_when: false
+      vars:
+        refresh_phase: guard
+    - name: Work
+      ansible.builtin.raw: '{{ "true" if inventory_hostname == "first" else "sleep 1; touch " ~ inventory_dir ~ "/here; sleep 60" }}'
+      changed_when: false
+      vars:
+        refresh_phase: seed
+"""
+TWO = """
+dev:
+  hosts:
+    first: {ansible_connection: local}
+    second: {ansible_connection: local}
+  vars:
+    refresh_report_dir: "{{ inventory_dir }}/reports"
+"""
+
+
+@pytest.mark.parametrize("how", ["a worker is killed", *(pytest.param(name, marks=pytest.mark.full) for name in ("SIGINT", "SIGTERM"))])
+def test_a_run_that_is_cut_off_leaves_its_reports(start_play, tmp_path, how):
+    """Ansible tells no callback of such an end."""
+    (tmp_path / "play.yml").write_text(CUT)
+    (tmp_path / "hosts.yml").write_text(TWO)
+    running = start_play()
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "here").exists():
+        assert time.monotonic() < deadline and running.poll() is None, running.communicate()[0]
+        time.sleep(0.05)
+    children = Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()
+    if how.startswith("SIG"):
+        running.send_signal(signal.Signals[how])
+    else:
+        os.kill(int(children[0]), signal.SIGKILL)
+    output, _ = running.communicate(timeout=20)
+    for child in children:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(int(child), signal.SIGKILL)
+    assert running.returncode != 0
+    assert "Traceback" not in output
+    found = reports(tmp_path)
+    phases = {host: {phase["name"]: phase["status"] for phase in record["phases"] if phase["status"] != "skipped"} for host, record in found.items()}
+    assert phases == {"first": {"guard": "ok", "seed": "ok"}, "second": {"guard": "ok", "seed": "failed"}}
+    for host, where in (("first", "before this host was done"), ("second", 'in the middle of "Work"')):
+        assert found[host]["status"] == "failed"
+        assert found[host]["failure"]["message"].startswith(f"The run ended {where}: it was interrupted, or one of Ansible")
+        assert found[host]["next_step"] == "Run `ansible-playbook -i hosts.yml play.yml` again; it goes on where this run stopped."
+        assert (f"SUMMARY {host}" in output) == (how != "SIGTERM")
