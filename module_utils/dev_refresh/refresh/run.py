@@ -29,7 +29,7 @@ def refresh(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
 
     Raises GuardError with all findings before anything is created, RefreshError when a step fails; the live database is usable then.
     """
-    request = request_from(params)
+    request = request_from(params, check_mode=check_mode)
     forbidden = host_findings(server_names(request.admin.host) | server_names(request.owner.host), request.forbidden_hosts)
     if forbidden:
         # nothing, not even a repair, is done on such a server
