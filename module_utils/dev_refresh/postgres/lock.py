@@ -46,7 +46,9 @@ class DatabaseLock:
         with session.cursor() as cursor:
             if not _try_for_a_while(cursor, key):
                 cursor.execute(
-                    "SELECT a.pid, a.application_name FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
+                    # who is not told everything of other roles' sessions gets nulls
+                    "SELECT a.application_name, a.usename, host(a.client_addr),"
+                    " to_char(a.backend_start AT TIME ZONE 'UTC', 'HH24:MI:SS'), a.pid FROM pg_locks l JOIN pg_stat_activity a USING (pid)"
                     " WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1"
                     " AND (l.classid::bigint << 32 | l.objid::bigint) = %s"
                     " AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())",
@@ -54,7 +56,7 @@ class DatabaseLock:
                 )
                 holder = cursor.fetchone()
                 session.close()
-                who = f'"{holder[1]}" (PostgreSQL process {holder[0]})' if holder else "a run that just ended"
+                who = _described(*holder) if holder else "a run that just ended"
                 raise RefreshError(
                     f'Database "{self._database}" is being worked on by {who}. Nothing was changed. Wait until it ends, then run again.',
                     details={"locked": True},
@@ -69,6 +71,12 @@ class DatabaseLock:
         with suppress(Exception), self._session.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_unlock_all()")
         self._session.close()
+
+
+def _described(name: str, role: str | None, address: str | None, since: str | None, pid: int) -> str:
+    """Return who holds the lock: module and run, and from where."""
+    known = [f"role {role}" if role else "", f"from {address}" if address else "", f"since {since} UTC" if since else "", f"PostgreSQL process {pid}"]
+    return f'"{name}" ({", ".join(part for part in known if part)})'
 
 
 def _try_for_a_while(cursor: Cursor, key: int) -> bool:
