@@ -3,17 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from playbook_runs import PLAYBOOK, ROOT, changes, command_line, environment_of, run_to_end
 from world.lifecycle import World
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -35,8 +31,7 @@ class Done:
 
     def changed(self, host: str) -> int:
         """Return the recap's count of changes."""
-        recap = [line for line in self.output.splitlines() if line.startswith(f"{host} ") and "changed=" in line]
-        return int(recap[-1].split("changed=")[1].split()[0])
+        return changes(self.output, host)
 
 
 @dataclass(frozen=True)
@@ -54,36 +49,16 @@ class Fleet:
         (folder / "hosts.yml").write_text(json.dumps({"all": {"children": {"dev": {"hosts": self.hosts}}}}, indent=2))
         return ["-i", str(folder)]
 
-    def command(self, *arguments: str, playbook: str = "restore_dev.yml", extra: dict[str, Any] | None = None) -> list[str]:
+    def command(self, *arguments: str, playbook: str = PLAYBOOK, extra: dict[str, Any] | None = None) -> list[str]:
         """Return the command line of a run."""
-        more = ["-e", json.dumps(extra)] if extra else []
-        return [str(Path(sys.executable).parent / "ansible-playbook"), *self.inventory(), playbook, *arguments, *more]
+        return command_line(*arguments, playbook=playbook, extra=extra, inventory=self.inventory())
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the environment of a run."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PG"))}
-        return {
-            **kept,
-            "PATH": f"{Path(sys.executable).parent}:{kept.get('PATH', '')}",
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "DEV_REFRESH_WORLD": str(self.world.folder),
-            "PYTHONUNBUFFERED": "1",
-            "ANSIBLE_NOCOLOR": "1",
-            "COLUMNS": "200",
-        }
+        return environment_of(self.world.folder)
 
-    def run(self, *arguments: str, playbook: str = "restore_dev.yml", extra: dict[str, Any] | None = None) -> Done:
+    def run(self, *arguments: str, playbook: str = PLAYBOOK, extra: dict[str, Any] | None = None) -> Done:
         """Run a playbook to its end."""
-        done = subprocess.run(
-            self.command(*arguments, playbook=playbook, extra=extra),
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=400,
-            check=False,
-        )
-        return Done(done.returncode, done.stdout, self.world.folder)
+        code, output = run_to_end(self.command(*arguments, playbook=playbook, extra=extra), self.environment, seconds=400)
+        return Done(code, output, self.world.folder)

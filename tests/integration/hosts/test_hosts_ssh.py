@@ -3,10 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import signal
 
 import pytest
+from ansible.module_utils.dev_refresh.dump.programs import find_programs
+from ansible.module_utils.dev_refresh.errors import GuardError
+from hosts_fleet import Fleet
 from hosts_links import SEEDING, SLOW, ProcessListWatch, Running, converges, sandbox, secrets_of, wait_until_gone, wait_until_tidy, writes
 from ssh_target import plain_python
+from world.postgres_server import free_port, wheel_bin_dir
+
+
+def reads_the_dump_here() -> bool:
+    """Tell whether this machine has client programs of its own that read the world's dump; too old ones do not."""
+    try:
+        return find_programs(None).major >= 17
+    except GuardError:
+        return False
 
 
 def test_a_dry_run_says_what_would_be_installed_and_writes_nothing(fleet, ssh_host):
@@ -103,16 +118,70 @@ def test_a_connection_cut_while_seeding_leaves_no_module_behind(fleet, world, ss
 
 
 @pytest.mark.full
-def test_a_new_dump_of_the_controller_is_foreseen_and_sent_once(fleet, ssh_host, world):
-    """Catches a dry run that sends the dump, and an earlier dump that stays on the host."""
+def test_a_new_dump_of_the_controller_is_foreseen_and_sent_once(fleet, ssh_host, world, monkeypatch):
+    """Catches a dry run that sends the dump, one that knows nothing of a dump that is not on the host, and an earlier dump that stays on the host."""
     fleet.hosts["remote1"]["ansible_port"] = ssh_host.host_vars()["ansible_port"]
+    tenant = sandbox(world, "state")["organisations"][0]["tenant_id"]
+    sandbox(world, f"organisations/{tenant}/reset", {})
     world.new_dump()
-    foreseen = fleet.run("--check")
+    before = sorted(path.name for path in ssh_host.home.rglob("*") if ".ansible" not in path.parts)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    if not reads_the_dump_here():
+        blind = fleet.run("--check")
+        assert blind.code == 0, blind.output
+        assert "install PostgreSQL's client programs (pg_restore) on the controller" in blind.report("remote1", check=True)["not_predicted"][0]
+    monkeypatch.setenv("PATH", f"{wheel_bin_dir()}:/usr/bin:/bin")
+    foreseen = fleet.run("--check", "-vvv")
     assert foreseen.code == 0, foreseen.output
-    assert "a run would bring it" in foreseen.report("remote1", check=True)["not_predicted"][0]
-    assert not (ssh_host.home / "incoming" / world.dumps[-1].name).exists()
+    told = foreseen.report("remote1", check=True)
+    assert "a run would bring it" in told["not_predicted"][0]
+    assert sorted(path.name for path in ssh_host.home.rglob("*") if ".ansible" not in path.parts) == before
+    assert told["database"]["action"] == "restore"
+    assert told["migrations"]["pending_before"] is True
+    # the rows travelled in an option that is shown nowhere
+    assert "dump_excerpt: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in foreseen.text
 
     done = fleet.run()
     assert done.code == 0, done.output
     assert world.disagreements() == []
     assert [path.name for path in (ssh_host.home / "incoming").glob("*.dump")] == [world.dumps[-1].name]
+    real = done.report("remote1")
+    assert told["dump"]["sha256"] == real["dump"]["sha256"]
+    for name in ("contacts", "projects", "left_out"):
+        assert told["xero"][name] == real["xero"][name]
+    assert told["xero"]["api"]["writes"] == real["xero"]["api"]["writes"]
+
+
+@pytest.mark.full
+def test_a_second_controller_is_refused_and_told_by_whom(fleet, world, ssh_host):
+    """Catches two seeds of one database, a refusal that names nobody, and a report of the working run that the refused one overwrites."""
+    fleet.hosts["remote1"]["ansible_port"] = ssh_host.host_vars()["ansible_port"]
+    tenant = sandbox(world, "state")["organisations"][0]["tenant_id"]
+    sandbox(world, f"organisations/{tenant}/reset", {})
+    run = Running(fleet, {"xero_seed_calls_per_minute": 200})
+    run.wait_for(SEEDING)
+    report = world.folder / "reports" / "remote1.json"
+    before = report.read_bytes()
+    second = fleet.run()
+    assert second.code == 2, second.output
+    owner = json.loads(world.file.read_text())["postgres"]["owner"]
+    who = rf'"dev_refresh xero_seed \d{{8}}T\d{{6}}Z-\d+" \(role {owner}, from 127\.0\.0\.1, since \d\d:\d\d:\d\d UTC, PostgreSQL process \d+\)'
+    assert re.search(f"is being worked on by {who}", second.text), second.output
+    assert report.read_bytes() == before
+    assert run.process.poll() is None, "the first run ended: " + run.end()
+    os.kill(run.process.pid, signal.SIGINT)
+    run.end()
+    wait_until_gone(ssh_host)
+    converges(fleet, world, ssh_host)
+
+
+@pytest.mark.full
+def test_a_host_that_cannot_be_reached_has_a_report(fleet, world):
+    """Catches a run that says nothing of a host which was never there."""
+    gone = Fleet(world, {"gone1": {**fleet.hosts["remote1"], "ansible_port": free_port()}})
+    done = gone.run()
+    assert done.code == 4, done.output
+    report = done.report("gone1")
+    assert (report["status"], report["host"]) == ("unreachable", "gone1")
+    assert "ansible -m ping gone1" in report["next_step"]
+    assert "Connection refused" in json.dumps(report)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,9 +13,8 @@ from typing import Any
 
 import psycopg2
 import pytest
+from playbook_runs import PLAYBOOK, changes, command_line, environment_of, run_to_end
 from world.lifecycle import World
-
-ROOT = Path(__file__).resolve().parents[3]
 
 
 @dataclass(frozen=True)
@@ -31,8 +28,7 @@ class Ran:
     @property
     def changed(self) -> int:
         """Return the recap's count of changes for dev1."""
-        recap = [line for line in self.output.splitlines() if line.startswith("dev1 ") and "changed=" in line]
-        return int(recap[-1].split("changed=")[1].split()[0])
+        return changes(self.output, "dev1")
 
 
 @dataclass(frozen=True)
@@ -46,42 +42,21 @@ class Stage:
         """Return what the world's file tells the inventory."""
         return json.loads(self.world.file.read_text())
 
-    def command(self, *arguments: str, playbook: str = "restore_dev.yml", extra: dict[str, Any] | None = None) -> list[str]:
+    def command(self, *arguments: str, playbook: str = PLAYBOOK, extra: dict[str, Any] | None = None) -> list[str]:
         """Return the command line of a run."""
-        more = ["-e", json.dumps(extra)] if extra else []
-        return [str(Path(sys.executable).parent / "ansible-playbook"), playbook, *arguments, *more]
+        return command_line(*arguments, playbook=playbook, extra=extra)
 
     @property
     def environment(self) -> dict[str, str]:
         """Return the environment of a run."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ANSIBLE_", "PG"))}
-        path = f"{Path(sys.executable).parent}:{kept.get('PATH', '')}"
-        return {
-            **kept,
-            "PATH": path,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "DEV_REFRESH_WORLD": str(self.world.folder),
-            "PYTHONUNBUFFERED": "1",
-            "ANSIBLE_NOCOLOR": "1",
-            "COLUMNS": "200",
-        }
+        return environment_of(self.world.folder)
 
-    def run(self, *arguments: str, playbook: str = "restore_dev.yml", extra: dict[str, Any] | None = None) -> Ran:
+    def run(self, *arguments: str, playbook: str = PLAYBOOK, extra: dict[str, Any] | None = None) -> Ran:
         """Run a playbook to its end."""
         report = self.world.folder / "reports" / ("dev1.check.json" if "--check" in arguments else "dev1.json")
         report.unlink(missing_ok=True)
-        done = subprocess.run(
-            self.command(*arguments, playbook=playbook, extra=extra),
-            cwd=ROOT,
-            env=self.environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=240,
-            check=False,
-        )
-        return Ran(done.returncode, done.stdout, json.loads(report.read_text()) if report.exists() else None)
+        code, output = run_to_end(self.command(*arguments, playbook=playbook, extra=extra), self.environment, seconds=240)
+        return Ran(code, output, json.loads(report.read_text()) if report.exists() else None)
 
     def connect(self, database: str) -> psycopg2.extensions.connection:
         """Open an autocommit session as the administrator."""
