@@ -1,6 +1,7 @@
 """How the time of one command grows with the hosts: 1, 2, 5 and 10, each with a database and an organisation of its own."""
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import resource
@@ -8,11 +9,14 @@ import subprocess
 import sys
 import tempfile
 import time
+import urllib.request
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from measuring import ROOT, Row, arguments, report, say
 
+sys.path.insert(0, str(ROOT / "tests"))
 sys.path.insert(0, str(ROOT / "tests" / "integration" / "hosts"))
 
 from hosts_fleet import Fleet
@@ -20,27 +24,56 @@ from test_hosts_fleet import host, organisation_of_its_own
 from world.lifecycle import World
 
 WORDS = """\
-Simulated hosts: ten names in one inventory, local connections, a database each on one PostgreSQL server and an organisation each in one sandbox, so that
-all ten share this machine's CPUs, which real ones do not. Limits are Xero's own (60 calls a minute for each organisation) unless --quick is given; then
-they are a hundred times as high and the CPUs are the bound. "CPU" is what Ansible, the modules and the app's commands used, the two servers not counted;
-"alone" is that divided by the number of CPUs: no run can be faster than that on this machine."""
+Simulated hosts: names in one inventory, local connections, a database each on one PostgreSQL server and an organisation each in one sandbox, so that all
+of them share this machine's {cpus} processors with the servers; real hosts bring their own. Each host restores, migrates, seeds and verifies, with
+{limit} calls a minute for each organisation, in windows that count the last 60 seconds. "CPU" is what Ansible, the modules and the app's commands used, the
+servers not counted. What it is measured against is the time of one host, or if that is more, the time that the processors alone need for so many."""
 LIMIT = 60
 QUICK_LIMIT = 6000
+# about 250 of the demo's projects, so that a seed takes 268 calls or so
+SOME_JOBS = "job_number % 12 < 5"
+FIELDS = {"number": "job_number", "name": "name", "deadline": "delivery_date", "estimate": "estimate"}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One command on ``count`` hosts."""
+
+    count: int
+    seconds: float
+    cpu: float
+    calls: int
+    waited: float
+
+    @property
+    def least(self) -> float:
+        """Return how long the processors alone need."""
+        return self.cpu / (os.cpu_count() or 1)
+
+    def bound(self) -> str:
+        """Return what the time consists of mostly."""
+        if self.least > 0.6 * self.seconds:
+            return "the processors"
+        return "Xero's limit" if self.waited > 0.5 * self.seconds else "waiting for servers and processes"
 
 
 def set_limit(world: World, limit: int) -> None:
     """Give the sandbox a limit for each organisation."""
-    import urllib.request
-
     url = json.loads(world.file.read_text())["xero"]["url"]
-    request = urllib.request.Request(
-        f"{url}/sandbox/settings", json.dumps({"calls_per_minute": limit}).encode(), {"Content-Type": "application/json"}, method="PATCH"
-    )
+    body = json.dumps({"calls_per_minute": limit, "minute_mode": "rolling"}).encode()
+    request = urllib.request.Request(f"{url}/sandbox/settings", body, {"Content-Type": "application/json"}, method="PATCH")
     urllib.request.urlopen(request, timeout=10).close()
 
 
-def timed(fleet: Fleet, count: int, extra: dict[str, Any]) -> tuple[float, float]:
-    """Refresh all hosts; return wall time and CPU time."""
+def measure(world: World, count: int, first: int, *, quick: bool) -> Measured:
+    """Refresh ``count`` hosts that were never refreshed before."""
+    limit = QUICK_LIMIT if quick else LIMIT
+    set_limit(world, limit)
+    hosts = {f"dev{first + at}": host(first + at, **organisation_of_its_own(world, f"Demo Company {first + at}")) for at in range(count)}
+    extra: dict[str, Any] = {"xero_seed_calls_per_minute": limit}
+    if not quick:
+        extra["xero_seed_mapping"] = {"projects": {"order_by": "created_at", "fields": FIELDS, "where": SOME_JOBS}}
+    fleet = Fleet(world, hosts)
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     started = time.monotonic()
     done = subprocess.run(
@@ -50,38 +83,51 @@ def timed(fleet: Fleet, count: int, extra: dict[str, Any]) -> tuple[float, float
     if done.returncode:
         raise RuntimeError(done.stdout[-4000:] + done.stderr[-2000:])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return seconds, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    api = [json.loads((world.folder / "reports" / f"{name}.json").read_text())["xero"]["api"] for name in hosts]
+    refused = sum(each["rate_limited"] for each in api)
+    if refused:
+        raise RuntimeError(f"{refused} calls were refused by the limit")
+    return Measured(count, seconds, cpu, max(each["calls"] for each in api), max(each["seconds_waited"] for each in api))
+
+
+def rows_of(found: list[Measured]) -> tuple[list[Row], list[str]]:
+    """Return the table and what is to be said of it; the first measurement is what the others are compared with."""
+    one = found[0]
+    rows, notes = [], []
+    for each in found:
+        fair = max(one.seconds, each.least)
+        hosts = f"{each.count} host{'s' if each.count > 1 else ''}"
+        rows.append(Row(hosts, f"{each.seconds:.0f} s ({each.cpu:.0f} s CPU)", f"{fair:.0f} s", each.seconds / fair, 1.3))
+        notes.append(
+            f"{hosts}: {each.seconds / one.seconds:.2f} times the time of {one.count}; "
+            f"a seed has {each.calls} calls and waits {each.waited:.0f} s for the limit; "
+            f"{each.cpu / each.count:.1f} s CPU a host, so the processors alone take {each.least:.0f} s; bound by {each.bound()}."
+        )
+    return rows, notes
+
+
+def options(parser: argparse.ArgumentParser) -> None:
+    """Add which numbers of hosts are measured."""
+    parser.add_argument("--hosts", type=int, nargs="+", default=[1, 2, 5, 10], help="how many hosts, the first is what the others are compared with")
 
 
 def main() -> None:
     """Measure and print."""
-    given = arguments(__doc__ or "")
-    limit = QUICK_LIMIT if given.quick else LIMIT
-    rows: list[Row] = []
-    notes: list[str] = []
+    given = arguments(__doc__ or "", options)
+    found: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="bench_fleet_") as folder:
         world = World(Path(folder) / "world")
         world.start()
         try:
-            set_limit(world, limit)
-            alone = 0.0
             first = 100
-            for count in (1, 2, 5, 10):
+            for count in given.hosts:
                 say(f"{count} hosts")
-                hosts = {f"dev{first + at}": host(first + at, **organisation_of_its_own(world, f"Demo Company {first + at}")) for at in range(count)}
+                found.append(measure(world, count, first, quick=given.quick))
                 first += count
-                seconds, cpu = timed(Fleet(world, hosts), count, {"xero_seed_calls_per_minute": limit})
-                alone = alone or seconds
-                least = cpu / (os.cpu_count() or 1)
-                measured = f"{seconds:.0f} s ({cpu:.0f} s CPU)"
-                bound = "CPU" if least > 0.6 * seconds else "Xero's limit" if not given.quick else "waiting for servers and processes"
-                # where the CPUs are too few for all at once, what is measured against is their time
-                fair = max(alone, least)
-                rows.append(Row(f"{count} hosts", measured, f"{fair:.0f} s", seconds / fair, 1.3))
-                notes.append(f"{count} hosts: {seconds / alone:.2f} times the time of one; the CPUs alone would take {least:.0f} s; bound by {bound}.")
         finally:
             world.remove()
-    report("Many hosts", WORDS, rows, notes)
+    report("Many hosts", WORDS.format(cpus=os.cpu_count(), limit=QUICK_LIMIT if given.quick else LIMIT), *rows_of(found))
 
 
 if __name__ == "__main__":

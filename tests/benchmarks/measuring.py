@@ -33,10 +33,11 @@ OWNER = "app_owner"
 MEGABYTE = 1_000_000
 
 
-def arguments(description: str) -> argparse.Namespace:
-    """Return the arguments of a benchmark: ``quick`` for small sizes."""
+def arguments(description: str, more: Callable[[argparse.ArgumentParser], object] = lambda _: None) -> argparse.Namespace:
+    """Return the arguments of a benchmark: ``quick`` for small sizes, and what ``more`` adds."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="smaller sizes, as `make bench` takes them")
+    more(parser)
     # what is ended from outside stops its servers too
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     return parser.parse_args()
