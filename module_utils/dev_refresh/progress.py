@@ -9,6 +9,16 @@ from typing import Any, TextIO
 from .errors import RefreshError
 
 
+def time_words(least: float, most: float) -> str:
+    """Return a time between two numbers of minutes for a person."""
+    if most < 1:
+        return "less than a minute"
+    low, high = round(least), round(most)
+    if low == high:
+        return f"about {high} minute{'s' if high > 1 else ''}"
+    return f"{low} to {high} minutes" if low else f"up to {high} minute{'s' if high > 1 else ''}"
+
+
 class ProgressWriter:
     """Append one JSON object a line to ``path``; without a path, do nothing.
 

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..progress import time_words
 from .entities import REGISTERED
 from .keys import key_order
 from .outcomes import Outcomes, Tally
@@ -137,16 +138,6 @@ def sentence(result: dict[str, Any], summary: Summary, check_mode: bool) -> str:
         if summary.resume_after:
             text += f"; run the same command again after {summary.resume_after}"
     return text + "."
-
-
-def time_words(least: float, most: float) -> str:
-    """Return a time between two numbers of minutes for a person."""
-    if most < 1:
-        return "less than a minute"
-    low, high = round(least), round(most)
-    if low == high:
-        return f"about {high} minute{'s' if high > 1 else ''}"
-    return f"{low} to {high} minutes" if low else f"up to {high} minute{'s' if high > 1 else ''}"
 
 
 def diff_of(summary: Summary, most: int = LISTED) -> list[dict[str, str]]:

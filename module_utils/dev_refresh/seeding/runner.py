@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import GuardError, RefreshError
 from ..mapping import Mapping as RowMapping
 from ..postgres.marker import Marker, check_fence
-from ..progress import ProgressWriter
+from ..progress import ProgressWriter, time_words
 from .creation import Creation
 from .entities import CONTACTS, PROJECTS
 from .guard import GuardRules, database_findings, is_forbidden, production_findings
@@ -18,7 +18,7 @@ from .outcomes import Outcomes
 from .plan import Plan, make_plan
 from .ports import DayLimitReached, Organisation, OutcomeLog, SeedStore, XeroPort
 from .records import Change, ClientRow, Contact, JobRow, Project
-from .result import LISTED, Summary, diff_of, result_of, time_words
+from .result import LISTED, Summary, diff_of, result_of
 from .sending import MAX_SENDS
 from .workers import Workers
 

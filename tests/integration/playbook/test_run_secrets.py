@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+import subprocess
 import threading
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
 
 
 class ProcessWatch(threading.Thread):
@@ -80,3 +88,58 @@ def test_no_secret_is_shown_or_left(stage, secrets, tmp_path, arguments, extra, 
         for path, text in written(folder):
             assert leaks(text, secrets) == [], path
             assert "eyJ" not in text, f"a token in {path}"
+
+
+def in_the_restore(stage):
+    """Tell whether a program of PostgreSQL, or the module that starts it, works on the new dump."""
+    return any(name.endswith("_refresh") for name, *_ in stage.databases())
+
+
+def in_the_seed(stage):
+    """Tell whether some projects were made."""
+    return sum(call["method"] == "POST" and call["path"].endswith("/Projects") for call in stage.calls_since(0)) > in_the_seed.seen + 10
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: number.name)
+@pytest.mark.parametrize("where", [in_the_restore, in_the_seed], ids=["restore", "seed"])
+def test_no_secret_is_shown_or_left_by_an_interrupted_run(stage, secrets, tmp_path, where, number):
+    stage.world.new_dump()
+    in_the_seed.seen = sum(call["method"] == "POST" and call["path"].endswith("/Projects") for call in stage.calls_since(0))
+    reset = f"organisations/{stage.sandbox('state')['organisations'][0]['tenant_id']}/reset"
+    url = f"{stage.told['xero']['url']}/sandbox/{reset}"
+    urllib.request.urlopen(urllib.request.Request(url, b'{"reconnect": true}', {"Content-Type": "application/json"}), timeout=10).close()
+    (tmp_path / "tmp").mkdir()
+    environment = {**stage.environment, "TMPDIR": str(tmp_path / "tmp"), "ANSIBLE_LOCAL_TEMP": str(tmp_path / "local")}
+    command = stage.command("-vvvv", "--diff", extra={"ansible_remote_tmp": str(tmp_path / "remote"), "xero_seed_calls_per_minute": 900})
+    watch = ProcessWatch(secrets)
+    watch.start()
+    with (tmp_path / "stdout").open("w") as stdout, (tmp_path / "stderr").open("w") as stderr:
+        run = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=stdout, stderr=stderr)
+        try:
+            until = time.monotonic() + 240
+            while not where(stage):
+                assert run.poll() is None, (tmp_path / "stdout").read_text()[-4000:]
+                assert time.monotonic() < until
+                time.sleep(0.02)
+            run.send_signal(number)
+            run.wait(30)
+            until = time.monotonic() + 5
+            while stage.processes():
+                assert time.monotonic() < until, "something goes on"
+                time.sleep(0.05)
+        finally:
+            watch.stop()
+            for pid in stage.processes():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+    assert run.returncode not in (0, 2)
+    assert watch.seen == set(), "on a command line"
+    folders = (stage.world.folder / "reports", stage.world.folder / "logs", tmp_path)
+    texts = [(path, text) for folder in folders for path, text in written(folder)]
+    assert {"stdout", "stderr", "dev1.json"} <= {path.name for path, _ in texts}
+    for path, text in texts:
+        assert leaks(text, secrets) == [], path
+        assert "eyJ" not in text, f"a token in {path}"
+    assert stage.run().code == 0
+    assert stage.world.disagreements() == []

@@ -10,12 +10,12 @@ from dataclasses import replace
 import pytest
 from ansible.module_utils.dev_refresh.errors import Finding, GuardError, RefreshError
 from ansible.module_utils.dev_refresh.mapping import parse_mapping
-from ansible.module_utils.dev_refresh.progress import ProgressWriter
+from ansible.module_utils.dev_refresh.progress import ProgressWriter, time_words
 from ansible.module_utils.dev_refresh.seeding import runner
 from ansible.module_utils.dev_refresh.seeding.guard import GuardRules
 from ansible.module_utils.dev_refresh.seeding.ports import DayLimitReached, OutcomeUnknown
 from ansible.module_utils.dev_refresh.seeding.records import ClientRow, Contact, CreateReply, JobRow, Project
-from ansible.module_utils.dev_refresh.seeding.result import LISTED, time_words
+from ansible.module_utils.dev_refresh.seeding.result import LISTED
 from ansible.module_utils.dev_refresh.seeding.runner import SeedRequest, SeedRun
 from ansible.module_utils.dev_refresh.seeding.sending import MAX_SENDS
 from seeding_fakes import TENANT, Database, Demo, FakeStore, FakeXero, Xero
