@@ -146,6 +146,13 @@ left_out:
   returned: always
   type: dict
   sample: {email: 7}
+estimate:
+  description:
+    - What was foreseen before the first write. C(calls) that write, C(verification) calls after them, and the minutes that the writing calls take.
+    - Nobody can know beforehand when the minute of Xero's limit turns. Where that matters, C(minutes_least) and C(minutes) are up to a minute apart.
+  returned: always
+  type: dict
+  sample: {calls: 620, verification: 5, minutes_least: 9.3, minutes: 10.3}
 api:
   description: Calls to Xero. C(recent) are the ages of the replies of the last minute, for O(recent_calls) of the next module.
   returned: always
