@@ -34,7 +34,8 @@ def roll_back(work: Workspace) -> dict[str, Any]:
         raise GuardError([Finding(f'Database "{names.previous}" was not made by a refresh', "Rename it yourself if it is the one to go back to")])
     live = work.find(names.live)
     work.check_fence(live)
-    rejected = live.marker.dump_sha256 if live.marker and live.ours and request.reject else None
+    leaving = live.marker.dump_sha256 if live.marker and live.ours else None
+    rejected = leaving if request.reject else None
     result = base_result(work)
     if not work.writing:
         result.update(changed=True, action="rollback", phase="live")
@@ -69,7 +70,7 @@ def roll_back(work: Workspace) -> dict[str, Any]:
                     marker.update(cursor, phase="live", run_id=request.run_id, extra=extra)
             stack.close()
             gate.end_sessions(work.admin, inside)
-            databases.rename_all(work.admin, _moves(work, before, rejected, has_live=live_database is not None))
+            databases.rename_all(work.admin, _moves(work, before, leaving, has_live=live_database is not None))
     seconds = round(time.monotonic() - started, 3)
     work.reload()
     result = base_result(work)
@@ -84,11 +85,11 @@ def roll_back(work: Workspace) -> dict[str, Any]:
     return result
 
 
-def _moves(work: Workspace, before: marker.Marker | None, rejected: str | None, *, has_live: bool) -> list[Move]:
+def _moves(work: Workspace, before: marker.Marker | None, leaving: str | None, *, has_live: bool) -> list[Move]:
     """Return the renames of the rollback."""
     names = work.request.names
     back = Move(names.previous, names.live, work.note("live", sha256=before.dump_sha256 if before else None), open=True)
     if not has_live:
         return [back]
-    left_behind = work.note("previous", sha256=rejected, rejected=work.request.reject)
+    left_behind = work.note("previous", sha256=leaving, rejected=work.request.reject)
     return [Move(names.live, names.old, left_behind, open=False), back, Move(names.old, names.previous, left_behind, open=False)]

@@ -104,6 +104,55 @@ def test_a_failed_smoke_check_takes_the_swap_back(refreshed, app):
 
 
 @pytest.mark.full
+@pytest.mark.parametrize("act", ["start", "smoke"])
+def test_an_app_that_does_not_work_after_a_rollback_either(refreshed, app, act):
+    """The rollback is taken back, so that a failed command leaves all as it was; no dump is rejected by it."""
+    stage, name = refreshed, refreshed.told["database"]
+    assert stage.run(extra=app.extra).code == 0
+    before, contents = oids(stage), stage.contents()
+    app.asked()
+    app.tell("fail", act)
+    ran = stage.run(playbook="playbooks/rollback_dev.yml", extra=app.extra)
+    app.tell("fail", act, on=False)
+    assert ran.code == 2, ran.output
+    assert app.asked() == ["stop", "start", *(["smoke"] if act == "smoke" else []), "stop", "start"]
+    assert oids(stage) == before
+    after = stage.contents()
+    marker = f"{name}.dev_refresh.marker"
+    assert {table: rows for table, rows in after.items() if table != marker} == {table: rows for table, rows in contents.items() if table != marker}
+    text = " ".join(ran.output.split())
+    assert f"The rollback was taken back, so {name} is the database that it was before this run" in text, ran.output
+    assert ("Start it yourself" in text) is (act == "start")
+    again = stage.run(extra=app.extra)
+    assert (again.code, again.changed) == (0, 0), again.output
+    assert app.asked() == []
+
+
+@pytest.mark.full
+def test_an_app_that_does_not_work_after_live_was_migrated(refreshed, app):
+    """Nothing can take that back: the message says which database holds what, and what to do; the next run starts the app."""
+    stage, name = refreshed, refreshed.told["database"]
+    assert stage.run(extra=app.extra).code == 0
+    before = oids(stage)
+    app.asked()
+    pending = {"app_migrate_pending_command": ["/bin/sh", "-c", "exit 1"], "app_migrate_command": ["/bin/true"]}
+    app.tell("fail", "smoke")
+    ran = stage.run(extra={**app.extra, **pending})
+    app.tell("fail", "smoke", on=False)
+    assert ran.code == 2, ran.output
+    assert app.asked() == ["stop", "start", "smoke"]
+    assert oids(stage) == before
+    text = " ".join(ran.output.split())
+    assert f"The migrations ran on {name} itself" in text, ran.output
+    assert "restore the dump anew by -e database_restore_force=true" in text
+    assert f"{name}_previous is the database of an earlier refresh" in text
+    assert stage.run(extra=app.extra).code == 0
+    assert app.asked() == ["start", "smoke"]
+    again = stage.run(extra=app.extra)
+    assert (again.code, again.changed, app.asked()) == (0, 0, []), again.output
+
+
+@pytest.mark.full
 def test_rollback_in_check_mode_changes_nothing(refreshed, app):
     """It says what it would do and asks no service anything."""
     stage = refreshed
