@@ -72,12 +72,14 @@ def test_several_mistakes_are_listed_together(stage):
             "xero_seed_client_secret": "not-the-secret-at-all",
             "xero_seed_entities": ["contact"],
             "xero_seed_mapping": {"contacts": {"tabel": "client_client"}},
+            "database_restore_dump_sorce": "controller",
         },
         "production",
         "/nowhere/production.dump",
         "client id or secret",
         "xero_seed_entities",
         "tabel",
+        "Correct it to database_restore_dump_source",
     )
 
 
