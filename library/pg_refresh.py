@@ -164,7 +164,7 @@ attributes:
     description: Says what would be done and why, and reads only. RV(not_predicted) lists what cannot be known before.
   diff_mode:
     support: full
-    description: Shows which dump is in which database, and the rows of each table.
+    description: Shows which dump is in which database, and the rows of the tables that have more or fewer - 50 of them, or all with C(-vv).
 author:
   - The dev_refresh authors (@dev-refresh)
 """
@@ -300,9 +300,12 @@ findings:
   sample: ["Database \"app_dev\" exists and was not made by a refresh. If it may be replaced, say database_restore_adopt=true once."]
 """
 
+import sys
+
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.dev_refresh.mapping import ENTITIES
 from ansible.module_utils.dev_refresh.postgres.options import POSTGRESQL_OPTIONS
+from ansible.module_utils.dev_refresh.refresh.request import DIFF_LINES
 from ansible.module_utils.dev_refresh.refresh.run import refresh
 from ansible.module_utils.dev_refresh.reporting import run_module
 
@@ -319,10 +322,10 @@ OPTIONS = {
     "owner_password": {"type": "str", "no_log": True},
     "owner_host": {"type": "str"},
     "dump": {"type": "path"},
+    "dump_facts": {"type": "dict"},
     "checksum": {"type": "str"},
     "require_checksum": {"type": "bool", "default": False},
     "allowed_names": {"type": "str"},
-    "dump_facts": {"type": "dict"},
     "forbidden_hosts": {"type": "list", "elements": "str", "default": []},
     "adopt": {"type": "bool", "default": False},
     "jobs": {"type": "int"},
@@ -350,7 +353,9 @@ def main() -> None:
     module = AnsibleModule(argument_spec={**POSTGRESQL_OPTIONS, **OPTIONS}, supports_check_mode=True, required_if=[("state", "staged", ["dump"])])
 
     def work() -> dict[str, object]:
-        result = refresh(module.params, check_mode=module.check_mode)
+        # as with the other modules, more words with -vv
+        lines = sys.maxsize if module._verbosity >= 2 else DIFF_LINES
+        result = refresh(module.params, check_mode=module.check_mode, diff_lines=lines)
         for warning in result.get("warnings_found", []):
             module.warn(warning)
         return result if module._diff else {key: value for key, value in result.items() if key != "diff"}

@@ -18,6 +18,8 @@ from .names import Names, name_findings
 from .parameters import parameters_sha256
 
 MIN_SECRET = 8
+DIFF_LINES = 50
+"""So many tables a diff lists, unless the operator asks for all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,11 @@ class Request:
     owner: Login
     maintenance: str = "postgres"
     dump: str | None = None
-    checksum: str | None = None
-    require_checksum: bool = False
     dump_facts: DumpFacts | None = None
     """In check mode: the facts of a dump that is not on this machine yet."""
     dump_checksum_source: str = "none"
+    checksum: str | None = None
+    require_checksum: bool = False
     forbidden_hosts: tuple[str, ...] = ()
     adopt: bool = False
     jobs: int = 1
@@ -55,6 +57,7 @@ class Request:
     progress_file: str | None = None
     deadline: float = 7200.0
     ledger_table: str | None = None
+    diff_lines: int = DIFF_LINES
     findings: tuple[Finding, ...] = ()
     """What is wrong with the parameters themselves; nothing is done with a request that has any."""
 
@@ -69,13 +72,13 @@ class Request:
         return tuple(secret for secret in (self.admin.password, self.owner.password) if secret)
 
 
-def request_from(params: Mapping[str, Any]) -> Request:
+def request_from(params: Mapping[str, Any], *, check_mode: bool = False) -> Request:
     """Return the request of the module's parameters, with everything that is wrong with them in its ``findings``."""
+    # a run restores what it has read itself
+    elsewhere = params.get("dump_facts") if check_mode else None
     names = Names(params["name"])
     findings = name_findings(params["name"], allowed=params["allowed_names"], maintenance=params["maintenance_db"])
     findings += _secret_findings(params)
-    # a run restores what it has read itself
-    elsewhere = params.get("dump_facts") if check_mode else None
     run_id = params["run_id"] or ""
     if run_id and not is_run_id(run_id):
         findings.append(Finding(f'"{run_id}" is not a run id', "Leave run_id out, or hand on the one that the playbook made"))
@@ -97,11 +100,11 @@ def request_from(params: Mapping[str, Any]) -> Request:
         owner=owner,
         maintenance=params["maintenance_db"],
         dump=params["dump"],
+        dump_facts=DumpFacts.from_result(elsewhere) if elsewhere else None,
+        dump_checksum_source=elsewhere.get("checksum_source", "none") if elsewhere else "none",
         checksum=params["checksum"],
         require_checksum=params["require_checksum"],
         forbidden_hosts=tuple(params["forbidden_hosts"]),
-        dump_facts=DumpFacts.from_result(elsewhere) if elsewhere else None,
-        dump_checksum_source=elsewhere.get("checksum_source", "none") if elsewhere else "none",
         adopt=params["adopt"],
         jobs=params["jobs"] or os.cpu_count() or 1,
         bin_dir=params["bin_dir"],

@@ -1,6 +1,7 @@
 """The module's result: the same keys in every state, for a run, for check mode and for failures."""
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from ..postgres.marker import Marker
@@ -105,7 +106,7 @@ def planned_result(work: Workspace, plan: Plan) -> dict[str, Any]:
 
 
 def diff_of(work: Workspace, plan: Plan) -> dict[str, str]:
-    """Return before and after for ``--diff``: which dump is in which database, and rows by table."""
+    """Return before and after for ``--diff``: which dump is in which database, and the rows of tables that have more or fewer, at most a page of them."""
     live = plan.live.marker
     before = [f"{work.request.names.live}: {_from(live) if plan.live.exists else 'does not exist'}"]
     after = list(before)
@@ -116,15 +117,20 @@ def diff_of(work: Workspace, plan: Plan) -> dict[str, str]:
             after.append(f"{work.request.names.previous}: {_from(live)}")
         if work.request.names.previous in work.databases:
             before.append(f"{work.request.names.previous}: an earlier database")
-        counts_before = live.row_counts if live else {}
-        counts_after = plan.facts.rows if plan.facts else {}
-        for table in sorted(set(counts_before) | set(counts_after)):
-            if counts_before.get(table) != counts_after.get(table):
-                if table in counts_before:
-                    before.append(f"{table}: {counts_before[table]} rows")
-                if table in counts_after:
-                    after.append(f"{table}: {counts_after[table]} rows")
+        tables = _tables_diff(live.row_counts if live else {}, plan.facts.rows if plan.facts else {}, most=work.diff_lines)
+        before += tables[0]
+        after += tables[1]
     return {"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n", "before_header": "databases", "after_header": "databases"}
+
+
+def _tables_diff(before: Mapping[str, int], after: Mapping[str, int | None], *, most: int) -> tuple[list[str], list[str]]:
+    """Return the lines of the tables whose numbers of rows differ: the first ``most`` of them, and how many more there are."""
+    differing = [table for table in sorted({*before, *after}) if before.get(table) != after.get(table)]
+    lines = ([f"{table}: {counts[table]} rows" for table in differing[:most] if table in counts] for counts in (before, after))
+    old, new = lines
+    if len(differing) > most:
+        new.append(f"and {len(differing) - most} more tables with other numbers of rows (all of them with -vv)")
+    return old, new
 
 
 def _from(marker: Marker | None) -> str:

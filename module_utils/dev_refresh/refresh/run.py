@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from ..errors import Finding, GuardError, RefreshError, as_finding
@@ -14,7 +15,7 @@ from .finish_state import UNDER_WAY, is_due
 from .names import host_findings
 from .plan import Plan, make_plan
 from .ready import make_ready
-from .request import Request, request_from
+from .request import DIFF_LINES, Request, request_from
 from .results import base_result, diff_of, planned_result
 from .rollback import roll_back
 from .sanitise import sanitise
@@ -24,12 +25,14 @@ from .swap import swap
 from .workspace import Workspace, open_workspace
 
 
-def refresh(params: Mapping[str, Any], *, check_mode: bool) -> dict[str, Any]:
+def refresh(params: Mapping[str, Any], *, check_mode: bool, diff_lines: int = DIFF_LINES) -> dict[str, Any]:
     """Bring the databases into the wanted state and return the module's result; in check mode say what would be done.
+
+    The result's diff lists at most ``diff_lines`` tables.
 
     Raises GuardError with all findings before anything is created, RefreshError when a step fails; the live database is usable then.
     """
-    request = request_from(params, check_mode=check_mode)
+    request = replace(request_from(params, check_mode=check_mode), diff_lines=diff_lines)
     forbidden = host_findings(server_names(request.admin.host) | server_names(request.owner.host), request.forbidden_hosts)
     if forbidden:
         # nothing, not even a repair, is done on such a server
