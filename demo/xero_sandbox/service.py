@@ -74,6 +74,8 @@ class Service:
         if isinstance(caller, Reply):
             return caller
         if caller is None or not operation.tenant or caller.tenant_id is None:
+            if self.world.settings.latency:
+                await asyncio.sleep(self.world.settings.latency)
             reply = await self._work(Call(self.world, request, parts, None, caller.token if caller else None), operation, fault)
             if request.path.casefold().endswith("/authorize"):
                 self.world.touch()

@@ -179,8 +179,6 @@ class Accounting:
         self._prune(now)
         self.in_flight -= 1
         call.replied = now
-        self._answered += 1
-        self._answering += now - call.sent
         self._calls.append(call)
         self._note_day(call, limits)
         if limits.problem is not None or limits.retry_after is not None:
@@ -207,6 +205,9 @@ class Accounting:
     def _told(self, call: Call, remaining: int) -> None:
         """Take in a reply that tells the remaining calls."""
         call.told = True
+        # other calls are not an organisation's, may have waited for a token, or ended otherwise
+        self._answered += 1
+        self._answering += call.replied - call.sent
         self._headers_seen = True
         self._highest = max(self._highest, remaining + 1)
         self.minute_remaining = remaining
