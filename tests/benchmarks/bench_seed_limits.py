@@ -227,10 +227,10 @@ def figures_of(outcome: Outcome) -> list[Row]:
         least, most = outcome.estimated_seconds
         outside = max(least - outcome.true_seconds, outcome.true_seconds - most, 0) / outcome.true_seconds * 100
         rows.append(Row("  estimate of time", f"{outcome.true_seconds:.0f} s", f"{least:.0f} to {most:.0f} s told", outside, 5, " %"))
-        if outcome.corrected is not None:
+        if outcome.corrected is not None and outcome.corrected[1] > 30:
             told, left = outcome.corrected
             off = abs(told / left - 1) * 100
-            rows.append(Row("  the same, once the turn was known", f"{left:.0f} s left", f"{told:.0f} s told", off, 5, " %"))
+            rows.append(Row("  the same, corrected on the way", f"{left:.0f} s left", f"{told:.0f} s told", off, 5, " %"))
     return rows
 
 

@@ -294,7 +294,7 @@ class SeedRun:
             summary.ends_at, summary.estimated_at = now + most, now
             if summary.vague and least == most:
                 summary.vague = False
-                self.progress.emit("estimate", 0, None, "when the minute of Xero's limit turns is known now", seconds_left=round(most))
+                self.progress.emit("estimate", 0, None, "the time that is left is known now", seconds_left=round(most))
         return max(summary.ends_at - now, 0.0)
 
     def _result(self, summary: Summary, plan: Plan, started: float) -> dict[str, Any]:
