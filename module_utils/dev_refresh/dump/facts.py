@@ -193,6 +193,9 @@ def _read_data(facts: DumpFacts, entries: Sequence[TocEntry], programs: ClientPr
     if any(child.timed_out for child in children):
         facts.findings.append(Finding(f"{facts.path} was not read within {seconds:.0f} s", "Raise the deadline, or look at the disk"))
         return
+    if any(child.stalled for child in children):
+        facts.findings.append(Finding(f"{facts.path} is damaged (pg_restore makes no progress in it)", _AGAIN))
+        return
     failed = next((child for child in children if child.returncode != 0), None)
     if failed is not None:
         facts.findings.append(_explain(facts, programs, failed))

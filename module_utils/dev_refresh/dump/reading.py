@@ -12,6 +12,8 @@ from .programs import ClientPrograms
 
 Feed = Callable[[bytes], None]
 _STOP_SECONDS = 5.0
+STALL_SECONDS = 120.0
+"""After so long without reading or writing pg_restore turns in a circle: some damages of compressed data make it do so."""
 
 
 class _StoppedError(Exception):
@@ -38,7 +40,7 @@ def read_parts(programs: ClientPrograms, path: str, parts: Sequence[Part], feeds
                     raise _StoppedError
                 feed(chunk)
 
-            results[number] = run_child(argv, deadline=deadline, env=clean_environment(os.environ), on_stdout=take)
+            results[number] = run_child(argv, deadline=deadline, stall=STALL_SECONDS, env=clean_environment(os.environ), on_stdout=take)
 
         def read_aside(number: int) -> None:
             try:

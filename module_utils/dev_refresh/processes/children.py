@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import math
 import os
 import selectors
 import signal
@@ -55,6 +56,8 @@ class ChildResult:
     stderr: str
     seconds: float
     timed_out: bool
+    stalled: bool = False
+    """It was ended since it neither wrote nor read anything for a while."""
 
     def last_lines(self, count: int = 20) -> str:
         """Return the last lines of what it wrote, of stderr if there are any."""
@@ -64,10 +67,13 @@ class ChildResult:
 class Child:
     """A running child. Iterate over ``chunks()`` until the end, then ask for ``result()``."""
 
-    def __init__(self, process: subprocess.Popen[bytes], *, deadline: float, stdin_bytes: bytes | None, secrets: Collection[str], max_output: int) -> None:
+    def __init__(
+        self, process: subprocess.Popen[bytes], *, deadline: float, stall: float, stdin_bytes: bytes | None, secrets: Collection[str], max_output: int
+    ) -> None:
         self._process = process
         self._started = time.monotonic()
         self._deadline = self._started + deadline
+        self._stall = _StallWatch(process.pid, stall)
         self._pending_input = memoryview(stdin_bytes or b"")
         self._secrets = tuple(secrets)
         self._kept = {"stdout": _Tail(max_output, self._secrets), "stderr": _Tail(max_output, self._secrets)}
@@ -106,6 +112,7 @@ class Child:
                     elif key.data == "stdout":
                         read = True
                         yield data
+                        self._stall.note()
                         if _STREAMING <= len(data) < _CHUNK // 4 and not ended:
                             # let the pipe fill: waking up for each small write slows a fast writer down by half (measured with pg_restore)
                             time.sleep(_FILL_SECONDS)
@@ -118,6 +125,8 @@ class Child:
                     self._wait_for_end()
                 if not ended and time.monotonic() >= self._deadline and self._process.poll() is None:
                     self._timed_out = True
+                    kill_group(self._process)
+                elif not ended and self._stall.seen() and self._process.poll() is None:
                     kill_group(self._process)
         self._seconds = time.monotonic() - self._started
 
@@ -132,7 +141,7 @@ class Child:
                 pass
         seconds = self._seconds if self._seconds is not None else 0.0
         code = self._process.wait()
-        return ChildResult(code, self._kept["stdout"].text(), self._kept["stderr"].text(), seconds, self._timed_out)
+        return ChildResult(code, self._kept["stdout"].text(), self._kept["stderr"].text(), seconds, self._timed_out, self._stall.found)
 
     def _wait_for_end(self) -> None:
         """Wait until the child, which has closed its output, ends or its deadline passes."""
@@ -155,6 +164,30 @@ class Child:
         if not self._pending_input:
             selector.unregister(stdin)
             _close(stdin)
+
+
+class _StallWatch:
+    """Tells a child that makes no progress: it writes nothing, and by the kernel's count it reads nothing either."""
+
+    def __init__(self, pid: int, seconds: float) -> None:
+        self._pid = pid
+        self._seconds = seconds
+        self._since = time.monotonic()
+        self._read = _bytes_read(pid) if seconds < math.inf else None
+        self.found = False
+
+    def note(self) -> None:
+        """Take note of something that the child has written."""
+        self._since = time.monotonic()
+
+    def seen(self) -> bool:
+        """Tell whether the child has made no progress for too long."""
+        if time.monotonic() - self._since < self._seconds:
+            return False
+        before, self._read = self._read, _bytes_read(self._pid)
+        self.found = before is not None and before == self._read
+        self.note()
+        return self.found
 
 
 class _Tail:
@@ -186,6 +219,7 @@ def run_child(
     argv: Sequence[str],
     *,
     deadline: float,
+    stall: float = math.inf,
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
     stdin_bytes: bytes | None = None,
@@ -193,12 +227,12 @@ def run_child(
     on_stdout: Callable[[bytes], None] | None = None,
     max_output: int = 200_000,
 ) -> ChildResult:
-    """Run a program to its end, at most ``deadline`` seconds, and return how it ended.
+    """Run a program to its end, at most ``deadline`` seconds, and return how it ended; after ``stall`` seconds without any progress it is ended too.
 
     ``env`` is its whole environment (None: ours). ``on_stdout`` gets stdout as it comes, else the last ``max_output`` bytes of it are kept.
     Raises RefreshError if the program cannot be started; a failure of its own and the deadline are in the result.
     """
-    with popen_child(argv, deadline=deadline, cwd=cwd, env=env, stdin_bytes=stdin_bytes, secrets=secrets, max_output=max_output) as child:
+    with popen_child(argv, deadline=deadline, stall=stall, cwd=cwd, env=env, stdin_bytes=stdin_bytes, secrets=secrets, max_output=max_output) as child:
         for chunk in child.chunks():
             (on_stdout or child.keep)(chunk)
         return child.result()
@@ -209,6 +243,7 @@ def popen_child(
     argv: Sequence[str],
     *,
     deadline: float,
+    stall: float = math.inf,
     cwd: str | None = None,
     env: Mapping[str, str] | None = None,
     stdin_bytes: bytes | None = None,
@@ -227,7 +262,7 @@ def popen_child(
         if process.stdout is not None:
             with contextlib.suppress(OSError):
                 fcntl.fcntl(process.stdout.fileno(), _F_SETPIPE_SZ, _CHUNK)
-        yield Child(process, deadline=deadline, stdin_bytes=stdin_bytes, secrets=secrets, max_output=max_output)
+        yield Child(process, deadline=deadline, stall=stall, stdin_bytes=stdin_bytes, secrets=secrets, max_output=max_output)
     finally:
         if process is not None:
             try:
@@ -387,6 +422,15 @@ def _read(fd: int) -> bytes | None:
         if exc.errno == errno.EIO:
             return b""
         raise
+
+
+def _bytes_read(pid: int) -> int | None:
+    """Return how many bytes a process has read so far; None if this system does not tell."""
+    try:
+        with open(f"/proc/{pid}/io", encoding="ascii") as file:
+            return int(file.readline().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def _close(stream: IO[bytes] | None) -> None:

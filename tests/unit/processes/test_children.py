@@ -101,6 +101,21 @@ def test_a_child_that_closes_its_output_is_waited_for():
 
 
 @pytest.mark.parametrize(
+    ("script", "stalled"),
+    [
+        ("while True: pass", True),
+        ("import time; f = open('/dev/zero', 'rb', 0); end = time.monotonic() + 1.5\nwhile time.monotonic() < end: f.read(10); time.sleep(0.01)", False),
+    ],
+)
+def test_a_child_that_turns_in_a_circle_is_ended(script, stalled):
+    """One that reads and does not write yet is not."""
+    done = run_child([sys.executable, "-c", script], deadline=20, stall=0.4)
+    assert (done.stalled, done.timed_out) == (stalled, False)
+    assert (done.returncode == 0) is not stalled
+    assert done.seconds < 10
+
+
+@pytest.mark.parametrize(
     ("argv", "cwd", "words"),
     [
         (["/no/such/program"], None, "no such program"),
