@@ -73,6 +73,7 @@ class HostRun:
     not_predicted: list[str] = field(default_factory=list)
     skipped_entries: list[Any] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
+    _guard_calls: int = 0
 
     def task(self, phase: str | None, *, status: str, seconds: float, action: str = "", task: str = "", result: Mapping[str, Any] | None = None) -> None:
         """Note one task's outcome; ``status`` is a phase's status or ``unreachable``."""
@@ -95,7 +96,7 @@ class HostRun:
         if self.failure is not None:
             return
         self.interrupted = True
-        where = f'in the middle of "{task}"' if task else "before this host was done"
+        where = "in the middle of this task" if task else "before this host was done"
         message = f"The run ended {where}: it was interrupted, or one of Ansible's own processes was killed"
         self.task(phase, status="failed", seconds=seconds, task=task, result={"msg": f"{message}."})
 
@@ -120,9 +121,13 @@ class HostRun:
         elif action == "xero_seed":
             self.xero = {name: value for name, value in result.items() if name not in _NOT_FOR_READERS and not name.startswith("_")}
             limit = _argument(result, "calls_per_minute")
+            self.xero["guard_calls"] = self._guard_calls
             if limit and self.xero.get("api"):
                 self.xero["api"] = {**self.xero["api"], "minute_limit": int(limit)}
-        elif action == "xero_organisation_info" and result.get("resume_after") and len(result.get("findings") or []) == 1:
+        elif action == "xero_organisation_info" and (result.get("api") or {}).get("calls"):
+            # Xero does not count the list of connections
+            self._guard_calls = int(result["api"]["calls"]) - 1
+        if action == "xero_organisation_info" and result.get("resume_after") and len(result.get("findings") or []) == 1:
             self.xero = {"complete": False, "resume_after": result["resume_after"]}
         elif action == "xero_organisation_info" and not self.xero and result.get("organisation"):
             self.xero = {"organisation": result["organisation"]}

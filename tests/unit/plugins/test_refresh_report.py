@@ -157,7 +157,7 @@ def test_a_run_that_is_cut_off_leaves_its_reports(start_play, tmp_path, how):
     found = reports(tmp_path)
     phases = {host: {phase["name"]: phase["status"] for phase in record["phases"] if phase["status"] != "skipped"} for host, record in found.items()}
     assert phases == {"first": {"guard": "ok", "seed": "ok"}, "second": {"guard": "ok", "seed": "failed"}}
-    for host, where in (("first", "before this host was done"), ("second", 'in the middle of "Work"')):
+    for host, where in (("first", "before this host was done"), ("second", "in the middle of this task")):
         assert found[host]["status"] == "failed"
         assert found[host]["failure"]["message"].startswith(f"The run ended {where}: it was interrupted, or one of Ansible")
         assert found[host]["next_step"] == "Run `ansible-playbook -i hosts.yml play.yml` again; it goes on where this run stopped."
