@@ -134,18 +134,24 @@ class SeedRun:
     def _read(self, reading: _Reading, marker: Marker | None) -> Organisation:
         """Read the organisation and both lists at the same time, and the rows meanwhile; return the organisation.
 
-        What speaks against the organisation comes before whatever else goes wrong: only it tells what to do. A forbidden one's lists are not read.
+        What speaks against the organisation comes before whatever else goes wrong: only it tells what to do. A forbidden one's lists are not read, and
+        where calls of the day are to be left for others, the first reply must tell how many there are.
         """
         rules, with_projects = self.request.rules, "projects" in self.request.entities
         tenant_id = self.xero.choose()
         workers = Workers(3)
         trouble: BaseException | None = None
+
+        def start_lists() -> None:
+            workers.start("contacts", self.xero.list_contacts)
+            if with_projects:
+                workers.start("projects", self.xero.list_projects)
+
         try:
             workers.start("organisation", self.xero.connect)
-            if not is_forbidden(tenant_id, rules):
-                workers.start("contacts", self.xero.list_contacts)
-                if with_projects:
-                    workers.start("projects", self.xero.list_projects)
+            beside = not is_forbidden(tenant_id, rules) and not self.request.daily_reserve
+            if beside:
+                start_lists()
             self.progress.emit("read", 0, None, "the rows of the database and the lists of the organisation")
             try:
                 reading.clients = self.store.clients()
@@ -163,6 +169,8 @@ class SeedRun:
                         raise done.error
                     self._refuse(database_findings(done.value, self._judged(marker), rules))
                     reading.organisation = done.value
+                    if not beside and trouble is None:
+                        start_lists()
             if trouble is not None:
                 raise trouble
         except BaseException:

@@ -228,6 +228,16 @@ def test_the_lists_are_read_beside_the_organisation():
     assert sorted(xero.read) == ["contacts", "organisation", "projects"]
 
 
+def test_with_a_reserve_the_first_reply_tells_whether_there_are_calls_left():
+    xero = Reading(slow="organisation")
+    assert seed_run(world(2, 2), xero, daily_reserve=10).run()["projects"]["created"] == 2
+    assert xero.read[0] == "organisation"
+    refused = Reading(demo=False)
+    with pytest.raises(GuardError, match="is not a demo company"):
+        seed_run(world(2, 2), refused, daily_reserve=10).run()
+    assert refused.read == ["organisation"]
+
+
 def test_a_forbidden_organisation_is_read_alone():
     xero = Reading(demo=False)
     run = seed_run(world(2, 2), xero)
