@@ -8,47 +8,35 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-# a plugin of the controller is not given the module utilities
-sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
+# a plugin of the controller is given neither our own utilities nor those of the modules
+sys.path += [str(Path(__file__).resolve().parents[1] / "plugin_utils"), str(Path(__file__).resolve().parents[2] / "module_utils")]
 
 from dev_refresh.dump.checksums import expected_checksum
 from dev_refresh.dump.fetch import INCOMING_OPTIONS, is_url
 from dev_refresh.dump.incoming import file_sha256
 from dev_refresh.dump.resolve import is_pattern, resolve_dump
 from dev_refresh.errors import Finding, GuardError, RefreshError
+from module_action import ModuleAction
 
 PIECE = 8 << 20
 
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ModuleAction):
     """Look on the host whether the dump is there; if not, send it and let the module check it and put it in its place."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the module's result."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
         _, options = self.validate_argument_spec(INCOMING_OPTIONS)
         try:
             if is_url(options["source"] or ""):
-                result.update(self._execute_module(task_vars=task_vars))
-            else:
-                result.update(self._send(options, task_vars or {}))
-        except RefreshError as error:
-            result.update(error.details, failed=True, changed=False, msg=str(error))
+                return dict(self._execute_module(task_vars=task_vars))
+            return self._send(options, task_vars)
         except OSError as error:
-            result.update(failed=True, changed=False, msg=f"{error.filename or options['source']} cannot be read on the controller: {error.strerror}.")
-        finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+            raise RefreshError(f"{error.filename or options['source']} cannot be read on the controller: {error.strerror}.") from None
 
     def _send(self, options: dict[str, Any], task_vars: dict[str, Any]) -> dict[str, Any]:
         """Send the dump if the host has not got it."""

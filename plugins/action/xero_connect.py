@@ -8,37 +8,22 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-# a plugin of the controller is not given the module utilities
-sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
+# a plugin of the controller is given neither our own utilities nor those of the modules
+sys.path += [str(Path(__file__).resolve().parents[1] / "plugin_utils"), str(Path(__file__).resolve().parents[2] / "module_utils")]
 
-from dev_refresh.errors import RefreshError
 from dev_refresh.xero.connect_options import CONNECT_OPTIONS
 from dev_refresh.xero.consent_listener import ConsentRequest, Listener, new_request
+from module_action import ModuleAction
 
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ModuleAction):
     """Look, ask the user, store; the code of the consent goes to the module as an option that is never logged."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Return the module's result."""
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
-        try:
-            result.update(self._connect(task_vars or {}))
-        finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
-
-    def _connect(self, task_vars: dict[str, Any]) -> dict[str, Any]:
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Run the module, and a second time with the code if a consent is needed."""
         _, options = self.validate_argument_spec(CONNECT_OPTIONS)
         found: dict[str, Any] = self._execute_module(task_vars=task_vars)
@@ -47,10 +32,7 @@ class ActionModule(ActionBase):
         request = new_request(
             client_id=options["client_id"], login_url=options["login_url"], port=options["redirect_port"], scopes=options["scopes"], pkce=options["pkce"]
         )
-        try:
-            code = self._ask(request, options, str(found["reason"]), str(task_vars.get("inventory_hostname", "")))
-        except RefreshError as error:
-            return {"failed": True, "changed": False, "msg": str(error)}
+        code = self._ask(request, options, str(found["reason"]), str(task_vars.get("inventory_hostname", "")))
         stored: dict[str, Any] = self._execute_module(
             module_args={**self._task.args, "code": code, "code_verifier": request.verifier}, task_vars=task_vars
         )

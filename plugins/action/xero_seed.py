@@ -43,13 +43,9 @@ class ActionModule(WatchedModule):
         """Return the module's result; the rows of a dump that is here go with its options."""
         if self._task.args.get("dump") and self._task.args.get("dump_source") == "controller":
             # imported where it is needed: a run's processes are started without it
-            from dev_refresh.errors import RefreshError
             from dev_refresh.seed import excerpt_for
 
-            try:
-                more = {**more, "dump_excerpt": excerpt_for(str(self._task.args["dump"]), self._task.args.get("mapping"))}
-            except RefreshError as error:
-                return {"failed": True, "changed": False, "msg": str(error)}
+            more = {**more, "dump_excerpt": excerpt_for(str(self._task.args["dump"]), self._task.args.get("mapping"))}
         return super()._run_module(task_vars, more)
 
     def _organisation(self, task_vars: dict[str, Any]) -> str:

@@ -16,13 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from ansible import constants
-from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-# a plugin of the controller is not given the module utilities; the pure code that words the lines lives there
-sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
+# a plugin of the controller is given neither our own utilities nor those of the modules; the pure code that words the lines lives there
+sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parents[2] / "module_utils")]
 
 from dev_refresh.report.progress_lines import ProgressReader
+from module_action import ModuleAction
 
 POLL = 0.2
 """Seconds between two looks at the file."""
@@ -46,26 +46,12 @@ REMOTE = (
 display = Display()
 
 
-class ActionModule(ActionBase):
+class ActionModule(ModuleAction):
     """Run the module as usual and follow its progress file; silent with ``no_log``, or when switched off."""
 
-    TRANSFERS_FILES = False
-    _supports_check_mode = True
-    _supports_async = False
-
-    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+    def work(self, task_vars: dict[str, Any]) -> dict[str, Any]:
         """Return the module's result."""
-        task_vars = task_vars or {}
-        result: dict[str, Any] = super().run(tmp, task_vars)
-        del tmp
-        try:
-            if self._watched():
-                result.update(self._run_watched(task_vars))
-            else:
-                result.update(self._run_module(task_vars, {}))
-        finally:
-            self._remove_tmp_path(self._connection._shell.tmpdir)
-        return result
+        return self._run_watched(task_vars) if self._watched() else self._run_module(task_vars, {})
 
     def _watched(self) -> bool:
         """Tell whether there is somebody to show lines to, and a file that both sides see."""
