@@ -26,6 +26,7 @@ from ansible.plugins.callback.default import CallbackModule as Default
 # a plugin of the controller is not given the module utilities; the report's pure code lives there
 sys.path.append(str(Path(__file__).resolve().parents[2] / "module_utils"))
 
+from dev_refresh.report.collect import GOES_ON, STOPPED
 from dev_refresh.report.wrapping import hang, terminal_width
 
 STEPS = {
@@ -90,7 +91,10 @@ class CallbackModule(Default):  # type: ignore[misc]
             super().v2_playbook_on_include(included_file)
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
-        """Show why a task failed."""
+        """Show why a task failed, once."""
+        said = " ".join(str(result.result.get("msg")).split())
+        if self._speaks_for_itself(result) and said.startswith(STOPPED) and said.endswith(GOES_ON):
+            return
         if not self._speaks_for_itself(result) or (result.task.loop and "results" in result.result):
             super().v2_runner_on_failed(result, ignore_errors)
             return

@@ -12,6 +12,9 @@ SCHEMA = 1
 PHASES = ("guard", "stage", "sanitise", "migrate", "swap", "seed", "verify", "finish")
 """In the order in which they run."""
 
+STOPPED, GOES_ON = "Stopped at ", "it goes on where this run stopped."
+"""How the playbooks' last failure begins, which repeats no reason, and where it goes over to what else was done (role guard)."""
+
 _RANK = {"skipped": 0, "ok": 1, "changed": 2, "failed": 3}
 _NOT_FOR_READERS = ("invocation", "diff", "warnings", "deprecations", "exception", "ansible_facts", "stdout", "stderr")
 
@@ -59,6 +62,8 @@ class HostRun:
     failed_task: str | None = None
     taken_back: str = ""
     """After a swap that the app did not accept: what was done about it."""
+    afterwards: str = ""
+    """What else the playbook says of the state that a failure left."""
     dump: dict[str, Any] = field(default_factory=dict)
     database: dict[str, Any] = field(default_factory=dict)
     migrations: dict[str, Any] = field(default_factory=dict)
@@ -86,6 +91,8 @@ class HostRun:
             self.failure = _reason(result)
             self.failed_task = task
             self.refused = bool(result.get("locked") or result.get("fenced"))
+        elif status == "failed":
+            self.afterwards = beyond(_reason(result)) or self.afterwards
         if phase in self.phases:
             self.phases[phase].note(status, seconds)
         if status != "skipped":
@@ -202,6 +209,11 @@ class HostRun:
         return "ok"
 
     @property
+    def _failed_message(self) -> str:
+        """Return why the run failed, and what state that left."""
+        return "\n".join(filter(None, (self.failure, self.afterwards or self.taken_back)))
+
+    @property
     def changed(self) -> bool:
         """Tell whether any phase changed something (in check mode: would change)."""
         return any(phase.status == "changed" for phase in self.phases.values())
@@ -218,7 +230,8 @@ class HostRun:
         if self.interrupted:
             return f"Run `{self.command}` again; it goes on where this run stopped."
         if status == "failed":
-            return f"Mend what the message says, then run `{self.command}` again; it goes on where this run stopped."
+            begun = any(phase.status != "skipped" for name, phase in self.phases.items() if name != "guard")
+            return f"Mend what the message says, then run `{self.command}` again" + (f"; {GOES_ON}" if begun else ".")
         if self.state:
             return str(self.state["next"])
         if self.check and self.changed:
@@ -250,9 +263,14 @@ class HostRun:
             "state": self.state,
             "connected": self.connected,
             "not_predicted": self.not_predicted,
-            "failure": {"task": self.failed_task, "message": "\n".join(filter(None, (self.failure, self.taken_back)))} if self.failure else None,
+            "failure": {"task": self.failed_task, "message": self._failed_message} if self.failure else None,
             "next_step": self.next_step,
         }
+
+
+def beyond(message: str) -> str:
+    """Return what the playbooks' last failure says beside where it stopped; nothing of another message."""
+    return " ".join(message.partition(GOES_ON)[2].split()) if message.startswith(STOPPED) else ""
 
 
 def _reason(result: Mapping[str, Any]) -> str:

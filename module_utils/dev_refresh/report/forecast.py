@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from ..progress import time_words
 from .figures import counted, dump_words, minutes, number, several, size
 
 
@@ -64,22 +65,45 @@ def _xero(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     for name, counts in entities:
         said = [f"{number(counts[count])} {words}" for count, words in _WOULD.items() if counts.get(count)]
         pairs.append((name.capitalize(), f"of {number(counts.get('total', 0))}: {', '.join(said)}" if said else f"none of {number(counts.get('total', 0))}"))
-    api = xero.get("api") or {}
-    writes, limit = int(api.get("writes") or 0), api.get("minute_limit")
-    calls = f"{several(writes, 'writing call')}"
-    if writes and limit:
-        calls += f", {minutes(writes, limit)} at {number(limit)} a minute"
-    if api.get("day_remaining") is not None:
-        # the next run reads the lists as this check did, and once more to verify
-        after = int(api["day_remaining"]) - writes - 2 * int(api.get("calls") or 0)
-        calls += f"; {number(api['day_remaining'])} of the day's calls are left, " + (
-            f"about {number(after)} after it" if after >= 0 else "too few: what fits is done, and the next day's run goes on"
-        )
-    pairs.append(("Calls", calls))
+    pairs.append(("Calls", _calls(xero)))
+    if (xero.get("api") or {}).get("day_remaining") is not None:
+        pairs.append(("Quota", _quota(xero)))
     first, *more = xero.get("forecast_reasons") or [""]
     pairs.append(("Counts are", f"{'an estimate' if first else 'exact'}" + (f": {first}" if first else "")))
     pairs += [("", str(reason)) for reason in more]
     return pairs
+
+
+def _calls(xero: Mapping[str, Any]) -> str:
+    """Return the calls that a run needs, and how long they take."""
+    api, foreseen = xero.get("api") or {}, xero.get("estimate") or {}
+    writes, limit = int(api.get("writes") or 0), api.get("minute_limit")
+    told = several(writes, "writing call")
+    if writes and foreseen.get("minutes") is not None:
+        told += f", {time_words(float(foreseen.get('minutes_least') or 0), float(foreseen['minutes']))}"
+        told += f" at {number(limit)} a minute" if limit else ""
+    elif writes and limit:
+        told += f", {minutes(writes, limit)} at {number(limit)} a minute"
+    return f"{told}; {several(_reading(xero), 'reading call')}"
+
+
+def _reading(xero: Mapping[str, Any]) -> int:
+    """Return the calls that read: the guard's, those that this check has made too, and the verification's; Xero does not count the list of connections."""
+    seen = int((xero.get("api") or {}).get("calls") or 0)
+    foreseen = xero.get("estimate") or {}
+    return int(xero.get("guard_calls") or 0) + max(0, seen - 1) + int(foreseen.get("verification", max(0, seen - 1)))
+
+
+def _quota(xero: Mapping[str, Any]) -> str:
+    """Return what is left of the day's calls, now and after a run."""
+    api = xero["api"]
+    left = int(api["day_remaining"])
+    if any(counts.get("remaining") for _, counts in counted(xero)):
+        return f"{number(left)} of the day's calls are left, too few: what fits is done, and the next day's run goes on"
+    after = left - int(api.get("writes") or 0) - _reading(xero)
+    if after < 0:
+        return f"{number(left)} of the day's calls are left, too few for the verification too: the next day's run verifies"
+    return f"{number(left)} of the day's calls are left, {number(after)} after it"
 
 
 _WOULD = {

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 from ansible.module_utils.dev_refresh.refresh.status import outlook
 from ansible.module_utils.dev_refresh.report import files, html, markdown, summary
-from ansible.module_utils.dev_refresh.report.collect import HostRun
+from ansible.module_utils.dev_refresh.report.collect import GOES_ON, STOPPED, HostRun
 from ansible.module_utils.dev_refresh.report.figures import duration, size
 from ansible.module_utils.dev_refresh.report.wrapping import hang
 
@@ -194,11 +195,13 @@ def forecast_of(**more):
             "invocation": {"module_args": {"login_host": "db.example", "login_port": 5432}},
         },
     )
+    host.task("guard", status="ok", seconds=0.1, action="xero_organisation_info", result={"api": {"calls": 3}})
     host.task("migrate", status="ok", seconds=0.1, action="set_fact", result={"ansible_facts": {"app_migrate_missing": ["job.0002_x"]}})
     seed = SEED | {
         "forecast": "estimate",
         "forecast_reasons": ["1 migration is pending"],
         "api": {"calls": 4, "writes": 607, "day_remaining": 5000},
+        "estimate": {"calls": 607, "verification": 4, "minutes_least": 10.1, "minutes": 10.1},
         "invocation": {"module_args": {"calls_per_minute": 60}},
     }
     host.task("seed", status="changed", seconds=1.0, action="xero_seed", result=seed | more)
@@ -218,7 +221,8 @@ def test_a_check_ends_with_a_forecast_to_decide_by():
         "about 33.0 MB needed, free space not known from here",
         "Migrations  1: job.0002_x",
         "Contacts    of 3: 1 to link, 1 to create, 1 would be refused",
-        "607 writing calls, about 10 minutes at 60 a minute; 5,000 of the day's calls are left, about 4,385 after it",
+        "607 writing calls, about 10 minutes at 60 a minute; 9 reading calls",
+        "Quota       5,000 of the day's calls are left, 4,384 after it",
         "Counts are  an estimate: 1 migration is pending",
         "Not known   whether every statement succeeds",
     ):
@@ -389,3 +393,18 @@ def test_a_connection_is_told_with_its_organisations() -> None:
         "",
         "  The token is stored in /etc/t.json.",
     ]
+
+
+def test_what_the_playbook_says_of_the_state_is_kept_beside_the_reason() -> None:
+    host = run()
+    host.task("migrate", status="failed", seconds=1, action="app_command", task="Migrate", result={"msg": "migrate failed"})
+    host.task(None, status="failed", seconds=0, action="fail", result={"msg": 'Stopped at "Migrate"; … it goes on where this run stopped.  \n '})
+    assert host.record(START)["failure"]["message"] == "migrate failed"
+    host.task(None, status="failed", seconds=0, action="fail", result={"msg": 'Stopped at "x"; it goes on where this run stopped. It ran on\n live.'})
+    assert host.record(START)["failure"]["message"] == "migrate failed\nIt ran on live."
+
+
+def test_the_playbooks_end_as_the_report_expects() -> None:
+    text = " ".join((Path(__file__).resolve().parents[3] / "roles/guard/tasks/failed.yml").read_text().split())
+    assert f"msg: >- {STOPPED}" in text
+    assert GOES_ON in text
