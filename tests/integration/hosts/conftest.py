@@ -51,9 +51,21 @@ def ssh_host(ssh_possible: None) -> Iterator[SshTarget]:
 @pytest.fixture
 def fleet(world: World, ssh_host: SshTarget) -> Fleet:
     """Return the world with that one host."""
+    return reached_by_ssh(world, ssh_host)
+
+
+@pytest.fixture(scope="module")
+def refreshed(world: World, ssh_host: SshTarget) -> None:
+    """Refresh the host once, so that it has its packages and a live database."""
+    done = reached_by_ssh(world, ssh_host).run()
+    assert done.code == 0, done.output
+
+
+def reached_by_ssh(world: World, host: SshTarget) -> Fleet:
+    """Return the world with one host, whose dump is on the controller."""
     ours = {
-        "host_environment_dir": str(ssh_host.home / "environment"),
+        "host_environment_dir": str(host.home / "environment"),
         "database_restore_dump_source": "controller",
-        "database_restore_incoming_dir": str(ssh_host.home / "incoming"),
+        "database_restore_incoming_dir": str(host.home / "incoming"),
     }
-    return Fleet(world, {"remote1": {**ssh_host.host_vars(), **ours}})
+    return Fleet(world, {"remote1": {**host.host_vars(), **ours}})

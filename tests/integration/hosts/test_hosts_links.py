@@ -14,7 +14,7 @@ MOMENTS = ["pg_refresh remote1 stage", "manage.py migrate --noinput", "pg_refres
 @pytest.mark.full
 @pytest.mark.parametrize("moment", MOMENTS)
 @pytest.mark.parametrize("how", ["cut", "controller", "host"])
-def test_a_rerun_converges_whatever_ends_the_run_and_when(fleet, world, ssh_host, moment, how):
+def test_a_rerun_converges_whatever_ends_the_run_and_when(refreshed, fleet, world, ssh_host, moment, how):
     world.new_dump()
     fleet.hosts["remote1"]["ansible_port"] = ssh_host.host_vars()["ansible_port"]
     run = Running(fleet, SLOW)

@@ -176,12 +176,15 @@ def test_a_second_controller_is_refused_and_told_by_whom(fleet, world, ssh_host)
 
 
 @pytest.mark.full
-def test_a_host_that_cannot_be_reached_has_a_report(fleet, world):
-    """Catches a run that says nothing of a host which was never there."""
-    gone = Fleet(world, {"gone1": {**fleet.hosts["remote1"], "ansible_port": free_port()}})
-    done = gone.run()
+def test_a_host_that_cannot_be_reached_has_a_report_and_leaves_the_others_alone(fleet, world, ssh_host):
+    """Catches a run that says nothing of a host which was never there, or that ends for all because of it."""
+    ours = {**fleet.hosts["remote1"], "ansible_port": ssh_host.host_vars()["ansible_port"]}
+    both = Fleet(world, {"gone1": {**ours, "ansible_port": free_port(), "database_restore_name": "jobs_dev_gone"}, "remote1": ours})
+    done = both.run()
     assert done.code == 4, done.output
     report = done.report("gone1")
     assert (report["status"], report["host"]) == ("unreachable", "gone1")
     assert "ansible -m ping gone1" in report["next_step"]
     assert "Connection refused" in json.dumps(report)
+    assert done.report("remote1")["status"] == "ok"
+    assert "2 hosts: 1 ok, 1 unreachable" in done.output
