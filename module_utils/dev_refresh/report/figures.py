@@ -85,6 +85,11 @@ def counted(xero: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
             yield name, value
 
 
+def bare(task: str) -> str:
+    """Return a task's name without its role's, which says nothing to a person."""
+    return task.rpartition(" : ")[2]
+
+
 def dump_words(record: Mapping[str, Any], *, short: bool = False) -> str:
     """Return the dump with its size, age and origin; ``short`` leaves its folder and the exact time out, which the source has told."""
     dump = record["dump"]
@@ -123,7 +128,8 @@ def verdict(record: Mapping[str, Any]) -> str:
     if status == "incomplete":
         return "Not complete: Xero's day limit ended the run."
     if status == "failed":
-        return "Failed."
+        where = next((f" in step {index}, {phase['name']}" for index, phase in enumerate(record["phases"], 1) if phase["status"] == "failed"), "")
+        return f"Failed{where}."
     if record["state"]:
         return str(record["state"].get("verdict") or "")
     if record["connected"]:

@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from .figures import COUNTS, FAILED, SKIPPED, counted, duration, facts, moment, number, remarks, verdict
+from .figures import COUNTS, FAILED, SKIPPED, bare, counted, duration, facts, moment, number, remarks, verdict
 from .forecast import forecast
 from .steps import steps
 
@@ -19,7 +19,7 @@ WIDTH, HEIGHT, GAP = 640, 140, 3
 def render(record: Mapping[str, Any]) -> str:
     """Return the page of one host; every value is escaped by the template engine."""
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    environment.filters.update(duration=duration, number=number, moment=moment, commands=commands)
+    environment.filters.update(duration=duration, number=number, moment=moment, commands=commands, bare=bare)
     template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text(encoding="utf-8"))
     xero = record["xero"]
     return template.render(
@@ -27,12 +27,14 @@ def render(record: Mapping[str, Any]) -> str:
         verdict=verdict(record),
         facts=facts(record),
         steps=steps(record),
+        # a name that does not fit its piece of the line is not shown there
+        label_from=0.13 * max(float(record["seconds"]), 0.1),
         skipped=[phase["name"] for phase in record["phases"] if phase["status"] == "skipped"],
         forecast=forecast(record),
         counts=COUNTS,
         entities=list(counted(xero)),
         lines=remarks(xero),
-        chart=chart((xero.get("api") or {}).get("per_minute") or [], (xero.get("api") or {}).get("minute_limit")),
+        chart=chart((xero.get("api") or {}).get("per_minute") or [], (xero.get("api") or {}).get("minute_limit")) if record["mode"] == "run" else None,
         tables=[
             ("Failed", FAILED, xero.get("failures") or []),
             ("Skipped", SKIPPED, xero.get("skips") or []),

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .answers import answers
-from .figures import counted, dump_words, duration, moment, organisation_words, remarks, target_words, verdict
+from .figures import bare, counted, dump_words, duration, moment, organisation_words, remarks, target_words, verdict
 from .forecast import forecast
 from .steps import steps
 from .wrapping import NARROWEST, hang
@@ -64,8 +64,7 @@ def render(record: Mapping[str, Any], report: str | None, width: int | None = No
     add("", verdict(record))
     if record["failure"]:
         first, *more = str(record["failure"]["message"]).splitlines() or [""]
-        # a role's name before the task's says nothing to a person
-        where = f'"{record["failure"]["task"].rpartition(" : ")[2]}": ' if record["failure"]["task"] else ""
+        where = f'"{bare(record["failure"]["task"])}": ' if record["failure"]["task"] else ""
         add("", f"{where}{first}" + (" (they are listed above and in the report)" if more else ""))
     if report:
         add("Report: ", report)
