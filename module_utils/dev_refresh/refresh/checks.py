@@ -19,15 +19,25 @@ OLDEST_MAJOR = 13
 
 @dataclass(frozen=True, slots=True)
 class Space:
-    """Bytes that a restore needs and that are free; None where they cannot be known from here."""
+    """Bytes that a restore needs and that are free; None where they cannot be known from here.
+
+    ``wal_room`` is how large the WAL may become where it has a volume of its own; its need is in ``needed`` where it has none.
+    """
 
     needed: int
     free: int | None
+    wal_needed: int = 0
+    wal_room: int | None = None
 
 
-def needed_bytes(*, uncompressed: int, live_size: int, max_wal: int) -> int:
+def needed_bytes(*, uncompressed: int, live_size: int) -> int:
     """Return the disk space that staging takes at its peak; the size of the compressed dump says nothing about it."""
-    return int(PEAK_FACTOR * max(live_size, SIZE_FACTOR * uncompressed)) + min(max_wal, 4 * uncompressed)
+    return int(PEAK_FACTOR * max(live_size, SIZE_FACTOR * uncompressed))
+
+
+def needed_wal_bytes(*, uncompressed: int, max_wal: int) -> int:
+    """Return the disk space that the WAL of a restore may take."""
+    return min(max_wal, 4 * uncompressed)
 
 
 def role_findings(server: ServerFacts, *, owner: str) -> list[Finding]:
@@ -92,6 +102,13 @@ def capacity_findings(server: ServerFacts, *, jobs: int, space: Space) -> list[F
             Finding(
                 f"The restore needs about {megabytes(space.needed)} and the file system of the server's data has {megabytes(space.free)} free",
                 "Free some space, or set database_restore_keep_previous=false once",
+            )
+        )
+    if space.wal_room is not None and space.wal_room < space.wal_needed:
+        findings.append(
+            Finding(
+                f"The restore may write {megabytes(space.wal_needed)} of WAL and the file system of pg_wal has room for {megabytes(space.wal_room)}",
+                "Free some space there, or lower max_wal_size: a WAL volume that is full stops the server",
             )
         )
     return findings

@@ -110,6 +110,8 @@ def _check_dump(work: Workspace, plan: Plan, facts: DumpFacts, wanted: Wanted) -
     if plan.decision.action == "restore":
         space = read_space(work, server, facts.uncompressed_bytes)
         plan.effects["space"] = {"needed": space.needed, "free": space.free}
+        if space.wal_room is not None:
+            plan.effects["space"] |= {"wal_needed": space.wal_needed, "wal_room": space.wal_room}
         if space.free is None:
             plan.warnings.append("The free disk space of the server cannot be read from here and was not checked.")
         plan.findings += checks.capacity_findings(server, jobs=request.jobs, space=space)
@@ -172,14 +174,35 @@ def preserve_findings(work: Workspace, plan: Plan) -> list[Finding]:
 
 
 def read_space(work: Workspace, server: ServerFacts, uncompressed: int) -> checks.Space:
-    """Return the disk space needed and free; free is None for a server elsewhere."""
+    """Return the disk space needed and free, that of the WAL apart where it has a volume of its own; free is None for a server elsewhere."""
     live_size = databases.read_size(work.admin, work.request.names.live)
-    needed = checks.needed_bytes(uncompressed=uncompressed, live_size=live_size, max_wal=server.max_wal_bytes)
+    data = checks.needed_bytes(uncompressed=uncompressed, live_size=live_size)
+    wal = checks.needed_wal_bytes(uncompressed=uncompressed, max_wal=server.max_wal_bytes)
     folder = server.data_directory
     if folder is None or not is_local(work.request.admin.host) or not os.path.isdir(folder):
-        return checks.Space(needed, None)
+        return checks.Space(data + wal, None)
+    wal_room = _room_for_wal(folder)
+    if wal_room is None:
+        return checks.Space(data + wal, _free(folder))
+    return checks.Space(data, _free(folder), wal_needed=wal, wal_room=wal_room)
+
+
+def _free(folder: str) -> int:
+    """Return the free bytes of the file system of a folder."""
     facts = os.statvfs(folder)
-    return checks.Space(needed, facts.f_bavail * facts.f_frsize)
+    return facts.f_bavail * facts.f_frsize
+
+
+def _room_for_wal(folder: str) -> int | None:
+    """Return how large the WAL may become on a volume of its own; None if it has none, or if only the server may look."""
+    path = os.path.join(folder, "pg_wal")
+    try:
+        if os.stat(path).st_dev == os.stat(folder).st_dev:
+            return None
+        # what is there already is used again
+        return _free(path) + sum(entry.stat().st_size for entry in os.scandir(path))
+    except OSError:
+        return None
 
 
 def describe_entries(entries: Iterable[Any]) -> list[dict[str, str]]:

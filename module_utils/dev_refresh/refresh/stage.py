@@ -27,6 +27,7 @@ RESTORE_OPTIONS = (
     "-c synchronous_commit=off -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 )
 PROGRESS_SECONDS = 1.0
+_SERVER_GONE = "server closed the connection unexpectedly"
 
 
 def create_staging(work: Workspace, plan: Plan) -> None:
@@ -70,8 +71,9 @@ def restore(work: Workspace, facts: DumpFacts, programs: ClientPrograms) -> None
             f"pg_restore did not end within the deadline of {work.request.deadline:.0f} seconds and was ended. Raise deadline, or look for locks."
         )
     if done.returncode != 0:
+        why = " The server ended meanwhile: its log says why, often a full disk or too little memory." if _SERVER_GONE in done.stderr else ""
         raise RefreshError(
-            f'pg_restore failed on "{staging}" (exit code {done.returncode}): {first_error(done.stderr)} Nothing in the live database was touched.'
+            f'pg_restore failed on "{staging}" (exit code {done.returncode}): {first_error(done.stderr)}{why} Nothing in the live database was touched.'
         )
 
 
@@ -79,8 +81,8 @@ def first_error(stderr: str) -> str:
     """Return pg_restore's first error with its statement, without rows of the database, as one sentence."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()]
     start = next((index for index, line in enumerate(lines) if "error:" in line), 0)
-    # DETAIL and CONTEXT quote rows of production
-    kept = [line for line in lines[start : start + 8] if not line.startswith(("DETAIL:", "CONTEXT:"))][:4]
+    # DETAIL and CONTEXT quote rows of production; of a server that is gone libpq says three lines
+    kept = [line for line in lines[start : start + 8] if not line.startswith(("DETAIL:", "CONTEXT:", "This probably means", "before or while"))][:4]
     words = " ".join(kept) or "it said nothing"
     return (words if len(words) <= 600 else words[:597] + "...").rstrip(".") + "."
 

@@ -14,6 +14,7 @@ import pytest
 from ansible.module_utils.dev_refresh.errors import GuardError, RefreshError
 from ansible.module_utils.dev_refresh.run_id import new_run_id
 from psycopg2 import sql
+from refresh_polling import CLOSED, PAUSE, SWAP_SECONDS, polled
 from world.postgres_server import PostgresServer, free_port
 
 
@@ -40,47 +41,73 @@ def crashing(pg: Any, crash_cluster: Any) -> Any:
     return pg
 
 
-def crash(pg: Any) -> None:
-    """Stop the server as if the power had failed, and start it again."""
+def crash(pg: Any) -> tuple[float, float]:
+    """Stop the server as if the power had failed, and start it again; return from when to when it was down."""
+    down = time.monotonic()
     pg.cluster.server.stop(immediate=True)
     pg.cluster.server.start()
+    return down, time.monotonic()
+
+
+def rerun_converges(pg: Any, newer_dump: Any, **more: Any) -> float:
+    """Run again; return when that began."""
+    began = time.monotonic()
+    pg.whole(newer_dump, **more)
+    assert pg.rows("SELECT count(*) FROM client_client") == [(30,)]
+    assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
+    return began
 
 
 @pytest.mark.parametrize("delay", [0.7, *(pytest.param(delay, marks=pytest.mark.full) for delay in (0.4, 0.5, 0.6, 0.8, 0.9, 1.1, 1.4))])
 def test_a_server_crash_in_a_restore_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
-    """The module fails with a sentence, and the next run converges."""
+    """The module fails with a sentence, and the next run converges; live answers at every instant but the crash's and the last run's swap."""
     pg = crashing
     pg.whole(dump)
-    child = pg.process("staged", dump=newer_dump, sanitise_sql=["SELECT pg_sleep(0.3)"])
-    time.sleep(delay)
-    crash(pg)
-    output, errors = child.communicate(timeout=60)
-    assert b"Traceback" not in output + errors
-    assert b"defect of dev_refresh" not in output
-    pg.whole(newer_dump, sanitise_sql=["SELECT pg_sleep(0.3)"])
-    assert pg.rows("SELECT count(*) FROM client_client") == [(30,)]
-    assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
+    with polled(pg) as seen:
+        child = pg.process("staged", dump=newer_dump, sanitise_sql=["SELECT pg_sleep(0.3)"])
+        time.sleep(delay)
+        crashed = crash(pg)
+        output, errors = child.communicate(timeout=60)
+        assert b"Traceback" not in output + errors
+        assert b"defect of dev_refresh" not in output
+        began = rerun_converges(pg, newer_dump, sanitise_sql=["SELECT pg_sleep(0.3)"])
+    assert seen.rows() == [20, 30]
+    for gap in seen.gaps():
+        if gap.touches(*crashed):
+            assert gap.begin >= crashed[0] - PAUSE - 0.1, gap
+            assert gap.end <= crashed[1] + SWAP_SECONDS, gap
+        else:
+            assert gap.begin >= began, gap
+            assert gap.seconds <= SWAP_SECONDS, gap
 
 
 @pytest.mark.parametrize("delay", [0.5, *(pytest.param(delay, marks=pytest.mark.full) for delay in (0.3, 0.4, 0.45, 0.55, 0.6, 0.65, 0.7))])
 def test_a_server_crash_in_a_swap_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
-    """Either the old or the new database is live after it, and the next run finishes."""
+    """Either the old or the new database is live after it, and the next run finishes; a door that was closed is opened by that run's first act."""
     pg = crashing
     pg.options["preserve"] = [{"table": "oauth_token"}]
     pg.whole(dump)
     run_id = new_run_id()
     pg("staged", dump=newer_dump, run_id=run_id)
     pg("ready", run_id=run_id)
-    child = pg.process("live", run_id=run_id)
-    time.sleep(delay)
-    crash(pg)
-    output, errors = child.communicate(timeout=60)
-    assert b"Traceback" not in output + errors
-    assert b"defect of dev_refresh" not in output
-    assert pg.name in pg.oids()
-    pg.whole(newer_dump)
-    assert pg.rows("SELECT count(*) FROM client_client") == [(30,)]
-    assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
+    with polled(pg) as seen:
+        child = pg.process("live", run_id=run_id)
+        time.sleep(delay)
+        crashed = crash(pg)
+        output, errors = child.communicate(timeout=60)
+        assert b"Traceback" not in output + errors
+        assert b"defect of dev_refresh" not in output
+        assert pg.name in pg.oids()
+        began = rerun_converges(pg, newer_dump)
+    assert seen.rows() == [20, 30]
+    for gap in seen.gaps():
+        if gap.touches(*crashed):
+            assert gap.begin >= crashed[0] - SWAP_SECONDS, gap
+            after = [error for when, error in gap.errors if when > crashed[1]]
+            assert gap.end <= began + SWAP_SECONDS, gap
+            assert all(CLOSED in error for error in after), after
+        else:
+            assert gap.seconds <= SWAP_SECONDS, gap
 
 
 @pytest.mark.full

@@ -7,7 +7,6 @@ import secrets
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import psutil
-import psycopg2
 import pytest
 from ansible.module_utils.dev_refresh.run_id import new_run_id
+from refresh_polling import polled
 
 ROOT = Path(__file__).resolve().parents[3]
 # in the dump the index calls a function that is slow, so that there is time to kill its restore
@@ -50,25 +49,9 @@ def undisturbed(cluster: Any, caller: Any, slow_dump: Path) -> Iterator[str]:
 @contextmanager
 def watched(pg: Any) -> Iterator[None]:
     """Poll live meanwhile; it must answer, with the old rows, at every instant."""
-    stop, wrong = threading.Event(), []
-
-    def poll() -> None:
-        while not stop.is_set():
-            try:
-                if pg.rows("SELECT count(*) FROM client_client") != [(20,)]:
-                    wrong.append("other rows")
-            except psycopg2.Error as error:
-                wrong.append(str(error))
-            time.sleep(0.02)
-
-    client = threading.Thread(target=poll)
-    client.start()
-    try:
+    with polled(pg) as seen:
         yield
-    finally:
-        stop.set()
-        client.join()
-    assert not wrong
+    assert (seen.gaps(), seen.rows()) == ([], [20])
 
 
 def restorers(child: subprocess.Popen[bytes]) -> tuple[list[int], list[int]]:

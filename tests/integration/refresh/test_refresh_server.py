@@ -1,7 +1,16 @@
 """What a server can have against a refresh: a full disk, prepared transactions, locales, tablespaces, limits, templates; and doors left closed."""
 from __future__ import annotations
 
+import json
+import os
+import re
 import resource
+import secrets
+import shutil
+import socket
+import struct
+import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,6 +21,7 @@ import pytest
 from ansible.module_utils.dev_refresh.errors import GuardError, RefreshError
 from ansible.module_utils.dev_refresh.refresh import checks, plan
 from ansible.module_utils.dev_refresh.run_id import new_run_id
+from world.postgres_server import PostgresServer, free_port
 
 LIVE = "SELECT md5(string_agg(c::text, '|' ORDER BY id)) FROM client_client c"
 
@@ -68,6 +78,78 @@ def test_a_disk_that_fills_up_leaves_live_as_it_was(pg: Any, dump: Any, producti
     assert pg.whole(large)["changed"]
 
 
+@pytest.fixture
+def small_volume(tmp_path: Path) -> Iterator[Callable[[Path, str], None]]:
+    """Return a function that mounts an empty volume of a size at a folder, or gives the one that is there another size."""
+    if os.geteuid() != 0 or shutil.which("mount") is None:
+        pytest.skip("a small volume takes root and mount: not tested is what a full volume does to the server")
+    mounted: list[Path] = []
+
+    def mount(folder: Path, size: str) -> None:
+        options = f"size={size}" if folder not in mounted else f"remount,size={size}"
+        done = subprocess.run(["mount", "-t", "tmpfs", "-o", options, "none", folder], capture_output=True, text=True, check=False)
+        if done.returncode:
+            pytest.skip(f"no volume can be mounted here ({done.stderr.strip()}): not tested is what a full volume does to the server")
+        mounted.append(folder)
+
+    yield mount
+    for folder in dict.fromkeys(mounted):
+        subprocess.run(["umount", "--lazy", folder], check=False)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("which", ["all", "wal"])
+def test_a_volume_that_fills_up_stops_the_server_and_nothing_else(
+    pg: Any, dump: Any, production: Any, small_volume: Any, tmp_path: Path, which: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A full WAL volume is a server's panic. The module ends with a sentence; with space again live is the same to the last row, and a run converges."""
+    large = production.dump(5, extra_sql="CREATE TABLE filler AS SELECT n, repeat(md5(n::text), 40) AS x FROM generate_series(1, 60000) n")
+    folder = tmp_path / "volume"
+    folder.mkdir()
+    small_volume(folder, "300m")
+    cluster = pg.cluster
+    server = PostgresServer(folder / "data", free_port(), "postgres", secrets.token_hex(12), cluster.server.bin_dir)
+    server.create()
+    wal = tmp_path / "wal"
+    if which == "wal":
+        wal.mkdir()
+        small_volume(wal, "56m")
+        shutil.copytree(server.data_dir / "pg_wal", wal / "pg_wal")
+        shutil.rmtree(server.data_dir / "pg_wal")
+        (server.data_dir / "pg_wal").symlink_to(wal / "pg_wal")
+    server.start()
+    pg.cluster = type(cluster)(server, cluster.owner, secrets.token_hex(12))
+    try:
+        administer(pg, f"CREATE ROLE {cluster.owner} LOGIN PASSWORD '{pg.cluster.owner_password}'")
+        pg.whole(dump)
+        before, rows = pg.oids(), pg.rows(LIVE)
+        if which == "all":
+            used = shutil.disk_usage(folder).used
+            small_volume(folder, f"{(used >> 20) + 56}m")
+        words = {"wal": "of WAL and the file system of pg_wal has room", "all": "and the file system of the server's data has"}
+        with pytest.raises(GuardError, match=words[which]):
+            pg.whole(large, force=True)
+        assert pg.oids() == before
+        # somebody else takes the space after the check
+        with monkeypatch.context() as patch:
+            patch.setattr(plan, "read_space", lambda *_: checks.Space(1, None))
+            with pytest.raises(RefreshError) as caught:
+                pg.whole(large, force=True)
+        message = str(caught.value)
+        assert re.search("No space left on device|The server ended meanwhile: its log says why|Cannot connect|the server was lost", message), message
+        assert "defect" not in message
+        small_volume(wal if which == "wal" else folder, "600m")
+        server.stop(immediate=True)
+        server.start()
+        assert pg.rows(LIVE) == rows
+        assert pg.oids()[pg.name] == before[pg.name]
+        assert pg.whole(large, force=True)["changed"]
+        assert set(pg.oids()) == {pg.name, f"{pg.name}_previous"}
+        assert pg.rows("SELECT count(*) FROM filler") == [(60000,)]
+    finally:
+        server.stop(immediate=True)
+
+
 def test_too_little_space_is_found_before_anything_is_created(pg: Any, dump: Any, newer_dump: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """The guard names what is needed and what there is."""
     pg.whole(dump)
@@ -76,6 +158,25 @@ def test_too_little_space_is_found_before_anything_is_created(pg: Any, dump: Any
     with pytest.raises(GuardError, match=r"needs about 5,000 MB and the file system .* has 1,000 MB free"):
         pg.whole(newer_dump)
     assert pg.oids() == before
+
+
+@pytest.mark.full
+def test_a_thousand_tables_take_no_thousand_lines(pg: Any, dump: Any, production: Any) -> None:
+    """No list is too long for a command line, and no result, diff or message grows with the number of tables."""
+    pg.whole(dump)
+    tables = ";".join(f"CREATE TABLE t_{number:04} (id int); INSERT INTO t_{number:04} VALUES ({number})" for number in range(1000))
+    many = production.dump(5, extra_sql=tables)
+    for check in (True, False):
+        staged = pg("staged", dump=many, force=True, check=check)
+        assert staged["row_counts"]["tables"] == 1005
+        assert len(json.dumps(staged)) < 10_000
+        assert "and 952 more tables with other numbers of rows (all of them with -vv)" in staged["diff"]["after"]
+    run_id = staged["run_id"]
+    assert len(json.dumps([pg("ready", run_id=run_id), pg("live", run_id=run_id)])) < 10_000
+    assert pg.rows("SELECT id FROM t_0999") == [(999,)]
+    fewer = pg("staged", dump=dump, force=True, check=True)
+    assert "t_0000" in fewer["diff"]["before"]
+    assert len(json.dumps(fewer)) < 10_000
 
 
 def test_prepared_transactions_are_named(pg: Any, dump: Any, newer_dump: Any) -> None:
@@ -198,6 +299,43 @@ def test_a_marker_of_a_newer_version_is_read(pg: Any, dump: Any) -> None:
     pg.execute("UPDATE dev_refresh.marker SET state = state || '{\"of_tomorrow\": 1}'")
     assert pg.whole(dump)["action"] == "current"
     assert pg.rows("SELECT state->>'of_tomorrow' FROM dev_refresh.marker") == [("1",)]
+
+
+@contextmanager
+def pooler(pg: Any) -> Iterator[int]:
+    """Yield the port of something that hands connections on as a pooler does: with a process number of its own making."""
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def hand_on(source: socket.socket, target: socket.socket, *, numbered: bool) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                at = data.find(b"K\0\0\0\x0c") if numbered else -1
+                if at >= 0:
+                    data = data[: at + 5] + struct.pack("!I", 0x1234567) + data[at + 9 :]
+                target.sendall(data)
+        with suppress(OSError):
+            target.shutdown(socket.SHUT_WR)
+
+    def serve() -> None:
+        with suppress(OSError):
+            while True:
+                client, _ = listener.accept()
+                server = socket.create_connection(("127.0.0.1", pg.cluster.server.port))
+                threading.Thread(target=hand_on, args=(client, server), kwargs={"numbered": False}, daemon=True).start()
+                threading.Thread(target=hand_on, args=(server, client), kwargs={"numbered": True}, daemon=True).start()
+
+    threading.Thread(target=serve, daemon=True).start()
+    yield listener.getsockname()[1]
+    listener.close()
+
+
+def test_a_connection_pooler_is_refused(pg: Any, dump: Any) -> None:
+    """Through one the lock that keeps two runs apart would not hold; it is said in check mode already."""
+    with pooler(pg) as port:
+        for check in (True, False):
+            with pytest.raises(RefreshError, match=r"a connection pooler such as PgBouncer answers there.*Set database_restore_host and database_restore_port"):
+                pg("staged", dump=dump, check=check, login_port=port, ssl_mode="disable")
+    assert pg.oids() == {}
 
 
 def test_a_backup_under_way_is_told_of_before(pg: Any, dump: Any, newer_dump: Any) -> None:

@@ -84,7 +84,11 @@ def test_capacity() -> None:
     assert checks.capacity_findings(replace(SERVER, owner=RoleFacts("app", False, False, True, 3)), jobs=2, space=enough)
     assert checks.capacity_findings(SERVER, jobs=2, space=checks.Space(200, 100))
     assert checks.capacity_findings(SERVER, jobs=2, space=checks.Space(200, None)) == []
-    assert checks.needed_bytes(uncompressed=1000, live_size=0, max_wal=1 << 30) == int(1.2 * 1700) + 4000
+    assert checks.needed_bytes(uncompressed=1000, live_size=0) == int(1.2 * 1700)
+    assert checks.needed_wal_bytes(uncompressed=1000, max_wal=1 << 30) == 4000
+    assert checks.capacity_findings(SERVER, jobs=2, space=checks.Space(100, 200, wal_needed=100, wal_room=200)) == []
+    short = checks.capacity_findings(SERVER, jobs=2, space=checks.Space(100, 200, wal_needed=200_000_000, wal_room=100_000_000))
+    assert "200 MB of WAL and the file system of pg_wal has room for 100 MB" in str(short[0])
 
 
 def test_extensions_and_encodings() -> None:
