@@ -49,7 +49,7 @@ class Login:
 def connect(login: Login, database: str, *, application_name: str, autocommit: bool = False, options: str = "") -> Connection:
     """Open a session.
 
-    Raises RefreshError when psycopg2 is missing, the server is down, the password is wrong or the database is closed or absent.
+    Raises RefreshError when psycopg2 is missing, the server is down, the password is wrong, the database is closed or absent, or a connection pooler answers.
     """
     try:
         import psycopg2
@@ -72,8 +72,35 @@ def connect(login: Login, database: str, *, application_name: str, autocommit: b
     except psycopg2.OperationalError as exc:
         kind = NoRoomError if "too many connections for" in str(exc) else RefreshError
         raise kind(_explain(login, database, str(exc))) from None
+    session.autocommit = True
+    try:
+        _refuse_pooler(session, login, database)
+    except BaseException:
+        session.close()
+        raise
     session.autocommit = autocommit
     return session
+
+
+def _refuse_pooler(session: Connection, login: Login, database: str) -> None:
+    """Raise RefreshError if the session is not with the server itself.
+
+    A pooler makes up the process number that a client is told at the start, since its clients share the server's sessions: a lock that is held by
+    one would be held for all of them, or for none.
+    """
+    with session.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        row = cursor.fetchone()
+    if row is not None and row[0] != session.get_backend_pid():
+        raise RefreshError(_pooler(f'Cannot work on database "{database}" as {login.describe()}'))
+
+
+def _pooler(where: str) -> str:
+    """Return the message for a connection pooler."""
+    return (
+        f"{where}: a connection pooler such as PgBouncer answers there, and locks and sessions are not kept through it."
+        " Set database_restore_host and database_restore_port to the PostgreSQL server itself."
+    )
 
 
 def _explain(login: Login, database: str, text: str) -> str:
@@ -86,6 +113,8 @@ def _explain(login: Login, database: str, text: str) -> str:
         return f"{where}: the server asks for a password and none is set. Set the password of this role in the inventory."
     if "Connection refused" in text or "No such file or directory" in text or "timeout expired" in text:
         return f"{where}: no PostgreSQL server answers there. Start the server, or correct database_restore_host and database_restore_port."
+    if "unsupported startup parameter" in text:
+        return _pooler(where)
     if "is not currently accepting connections" in text:
         return f"{where}: the database is closed to connections. Run restore_dev.yml, which reopens a door that a dead run closed."
     if "too many connections for" in text:
