@@ -127,6 +127,24 @@ def test_workflows_fit_their_schema():
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def shell() -> Iterator[tuple[str, str]]:
+    """Yield every piece of shell of the workflows and every script, with where it is."""
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        for job in yaml.safe_load(path.read_text())["jobs"].values():
+            for step in job["steps"]:
+                if "run" in step:
+                    # what GitHub puts in is no shell
+                    yield f"{path.name}: {step.get('name')}", "#!/bin/bash -e\n" + re.sub(r"\$\{\{.*?\}\}", "given", step["run"])
+    for path in sorted((ROOT / ".ci").iterdir()):
+        yield str(path.relative_to(ROOT)), path.read_text()
+
+
+def test_the_shell_of_workflows_and_scripts_is_sound():
+    for where, text in shell():
+        done = subprocess.run([str(BIN / "shellcheck"), "-"], input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, f"{where}: {done.stdout}"
+
+
 def test_workflows_and_units_name_what_is_there():
     """The nightly command is a string in a file that nobody runs by day."""
     for path in (ROOT / ".github/workflows/refresh.yml", ROOT / "contrib/systemd/dev-refresh.service"):
