@@ -127,6 +127,8 @@ def _forecast_from_dump(
     with contextlib.closing(_session_for_dump(params, login, database)) as session:
         read = _reader(params, server_major=session.server_version // 10000)
         with tables_from_dump(session, read, mapping, params["entities"], lenient=lenient) as tables:
+            for doubt in tables.doubts:
+                warn(f"The mapping could not be checked: {doubt}.")
             if not lenient:
                 _check(session, tables.mapping, params["entities"], warn, keep=True)
             with database_errors("looking at the rows of the dump"):

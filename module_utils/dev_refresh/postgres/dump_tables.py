@@ -6,6 +6,7 @@ import io
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
 from ..dump.excerpt import ReadTable
@@ -30,6 +31,8 @@ class TablesOfDump:
     mapping: Mapping
     marker: marker.Marker | None = None
     reasons: list[str] = field(default_factory=list)
+    doubts: list[str] = field(default_factory=list)
+    """Those of the reasons that may be mistakes of the mapping: what the dump lacks, and only migrations could bring."""
 
 
 @contextmanager
@@ -56,13 +59,14 @@ def tables_from_dump(
             except RefreshError as error:
                 if not lenient:
                     raise
-                found.reasons.append(str(error).rstrip("."))
+                found.doubts.append(f"{str(error).rstrip('.')}; unless a migration brings the table, the run will stop before the swap")
                 dump = _make_empty(session, em, name)
-            missing = _missing(em, dump)
+            else:
+                found.doubts += [_doubt(em, column, dump) for column in _missing(em, dump)] if lenient else []
             if lenient:
-                _add(session, name, missing)
-                found.reasons += [f'table "{em.table}" of the dump has no column "{column}", which migrations may bring' for column in missing]
+                _add(session, name, _missing(em, dump))
             mapped[em.entity] = replace(em, table=f"{TEMPORARY}.{name}")
+        found.reasons += found.doubts
         found.mapping = Mapping(mapped["contacts"], mapped["projects"])
         found.marker = _marker_of(session, read)
         yield found
@@ -133,6 +137,13 @@ def _missing(em: EntityMapping, columns: Collection[str]) -> list[str]:
     wanted = [em.xero_id, em.tenant_id, *(field_.column for name, field_ in em.fields.items() if field_.required or name in required)]
     wanted += [em.client, em.order_by] if em.entity == "projects" else []
     return [column for column in dict.fromkeys(wanted) if column is not None and column not in columns]
+
+
+def _doubt(em: EntityMapping, column: str, columns: Collection[str]) -> str:
+    """Return what may be wrong with a mapped column that the dump's table lacks, with the nearest that it has."""
+    nearest = get_close_matches(column, columns, n=1)
+    hint = f' (the nearest is "{nearest[0]}")' if nearest else ""
+    return f'Table "{em.table}" of the dump has no column "{column}"{hint}; unless a migration brings it, the run will stop before the swap'
 
 
 def _add(session: Connection, name: str, columns: Iterable[str]) -> None:
