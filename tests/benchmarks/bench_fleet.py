@@ -84,7 +84,10 @@ def measure(world: World, count: int, first: int, *, quick: bool) -> Measured:
         raise RuntimeError(done.stdout[-4000:] + done.stderr[-2000:])
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    api = [json.loads((world.folder / "reports" / f"{name}.json").read_text())["xero"]["api"] for name in hosts]
+    reports = [world.folder / "reports" / f"{name}.json" for name in hosts]
+    if not all(path.exists() for path in reports):
+        raise RuntimeError(f"There is no report of some hosts. {done.stdout[-4000:]}")
+    api = [json.loads(path.read_text())["xero"]["api"] for path in reports]
     refused = sum(each["rate_limited"] for each in api)
     if refused:
         raise RuntimeError(f"{refused} calls were refused by the limit")
@@ -124,6 +127,7 @@ def main() -> None:
             for count in given.hosts:
                 say(f"{count} hosts")
                 found.append(measure(world, count, first, quick=given.quick))
+                say(f"{found[-1].seconds:.0f} s, {found[-1].cpu:.0f} s CPU")
                 first += count
         finally:
             world.remove()
