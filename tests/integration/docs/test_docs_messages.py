@@ -54,7 +54,7 @@ def words_of_yaml(path: Path) -> Iterator[str]:
 def fixed_words() -> tuple[str, ...]:
     """Return all fixed words of the project, the longest first."""
     found: set[str] = set()
-    for folder in ("module_utils", "library", "plugins"):
+    for folder in ("module_utils", "library", "plugins", "roles"):
         for path in (ROOT / folder).rglob("*.py"):
             found.update(words_of_python(path))
     for path in (ROOT / "roles").rglob("tasks/*.yml"):
