@@ -114,6 +114,8 @@ class Plan:
     warnings: list[str] = field(default_factory=list)
     contacts_there: int = 0
     projects_there: int = 0
+    with_projects: bool = True
+    """Whether the list of projects is read."""
     owners: NumberOwners | None = None
     contact_of: dict[str, str] = field(default_factory=dict)
     """Contact of each client that has one before anything is created."""
@@ -125,9 +127,17 @@ class Plan:
 
     @property
     def verification(self) -> int:
-        """Return the calls that verification needs: organisation and both lists."""
-        contacts = CONTACTS.reading_calls(self.contacts_there + len(self.contacts.creates))
-        return 1 + contacts + PROJECTS.reading_calls(self.projects_there + len(self.projects.creates))
+        """Return the calls that verification needs: organisation and lists."""
+        return self._reading(self.contacts_there + len(self.contacts.creates), self.projects_there + len(self.projects.creates))
+
+    @property
+    def reading(self) -> int:
+        """Return the calls that it takes to read what is there, as this run has done."""
+        return self._reading(self.contacts_there, self.projects_there)
+
+    def _reading(self, contacts: int, projects: int) -> int:
+        # one for the organisation; the connections are not an organisation's, and are not counted as such
+        return 1 + CONTACTS.reading_calls(contacts) + (PROJECTS.reading_calls(projects) if self.with_projects else 0)
 
     @property
     def is_empty(self) -> bool:
@@ -140,7 +150,7 @@ def make_plan(
     mapping: RowMapping, entities: Collection[str], tenant_id: str,
 ) -> Plan:  # fmt: skip
     """Return what must be done so that every client and job is in the organisation; the order of rows and lists does not matter."""
-    plan = Plan(contacts_there=len(contacts), projects_there=len(projects))
+    plan = Plan(contacts_there=len(contacts), projects_there=len(projects), with_projects="projects" in entities)
     clients = sorted(clients, key=lambda row: key_order(row.key))
     jobs = sorted(jobs, key=lambda row: key_order(row.key))
     owners = NumberOwners(mapping.contacts.number, [row.key for row in clients])

@@ -149,7 +149,8 @@ def diff_of(summary: Summary, most: int = LISTED) -> list[dict[str, str]]:
     for entity in REGISTERED:
         names = summary.outcomes.names[entity.name]
         before = [f"stale id: {name}" for name in sorted(names["cleared"])]
-        after = [f"{what}: {name}" for what in ("linked", "created") for name in sorted(names[what])]
+        # what a person would look at comes first, lest the page ends before it: what is new, then what a name decided
+        after = [f"{what}: {name}" for what in ("created", "linked") for name in sorted(names[what], key=lambda name: (name.endswith("(number)"), name))]
         if before or after:
             header = f"{entity.name} in {title}"
             found.append({"before_header": header, "after_header": header, "before": _page(before, most), "after": _page(after, most)})

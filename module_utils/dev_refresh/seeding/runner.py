@@ -22,9 +22,6 @@ from .result import LISTED, Summary, diff_of, result_of
 from .sending import MAX_SENDS
 from .workers import Workers
 
-CONNECTING_CALLS = 1
-"""The organisation; the connections are not an organisation's, and are not counted as such."""
-
 FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 15.0
 FRESH = 1.0
@@ -196,7 +193,7 @@ class SeedRun:
         left = None if stats.day_remaining is None else max(0, stats.day_remaining - self.request.daily_reserve)
         if left is not None and self.request.check_mode:
             # the run reads again before it writes
-            left = max(0, left - CONNECTING_CALLS - CONTACTS.reading_calls(plan.contacts_there) - PROJECTS.reading_calls(plan.projects_there))
+            left = max(0, left - plan.reading)
         marker = None if self.request.restore_due else marker
         summary = Summary(organisation, Outcomes.of_plan(plan, self.log), calls=plan.writes, verification=plan.verification, calls_left=left)
         least, most = self.xero.seconds_for(plan.writes if left is None else min(plan.writes, left))
