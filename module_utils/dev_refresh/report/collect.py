@@ -263,6 +263,7 @@ class HostRun:
             "state": self.state,
             "connected": self.connected,
             "not_predicted": self.not_predicted,
+            "interrupted": self.interrupted,
             "failure": {"task": self.failed_task, "message": self._failed_message} if self.failure else None,
             "next_step": self.next_step,
         }

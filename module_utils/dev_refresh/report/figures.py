@@ -126,7 +126,11 @@ def verdict(record: Mapping[str, Any]) -> str:
     if status == "unreachable":
         return "The host could not be reached."
     if status == "incomplete":
-        return "Not complete: Xero's day limit ended the run."
+        remaining = sum(counts.get("remaining", 0) for _, counts in counted(record["xero"]))
+        left = f"; {several(remaining, 'row')} {'remains' if remaining == 1 else 'remain'}" if remaining else ""
+        return f"Not complete: Xero's day limit ended the run{left}."
+    if record["interrupted"]:
+        return "Interrupted."
     if status == "failed":
         where = next((f" in step {index}, {phase['name']}" for index, phase in enumerate(record["phases"], 1) if phase["status"] == "failed"), "")
         return f"Failed{where}."

@@ -30,7 +30,7 @@ def render(record: Mapping[str, Any]) -> str:
     kind = "Check" if record["mode"] == "check" else "Refresh"
     lines = ["> **DEMO**: the sandbox and the demo app, no real organisation.", ""] if record["demo"] else []
     lines += [f"# {kind} of {record['host']}: {record['status']}", "", f"**{verdict(record)}**", ""]
-    if record["failure"]:
+    if record["failure"] and record["status"] != "incomplete":
         lines += ["```text", *str(record["failure"]["message"]).replace("```", "'''").splitlines(), "```", ""]
     if record["next_step"]:
         lines += [f"**Next:** {record['next_step']}", ""]

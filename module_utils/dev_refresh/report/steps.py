@@ -29,12 +29,22 @@ def steps(record: Mapping[str, Any]) -> list[dict[str, Any]]:
         {
             **phase,
             "number": index,
-            "state": _TOLD.get(phase["status"], phase["status"]) if record["mode"] == "check" else phase["status"],
-            "did": "" if phase["status"] == "failed" else words[phase["name"]](record),
+            "state": _state(record, phase),
+            "did": "" if _state(record, phase) in ("failed", "interrupted") else words[phase["name"]](record),
         }
         for index, phase in enumerate(record["phases"], 1)
         if phase["status"] != "skipped"
     ]
+
+
+def _state(record: Mapping[str, Any], phase: Mapping[str, Any]) -> str:
+    """Return a step's status as a person is told it."""
+    if record["interrupted"] and phase["name"] == [each["name"] for each in record["phases"] if each["status"] != "skipped"][-1]:
+        return "interrupted"
+    if record["mode"] == "check":
+        return _TOLD.get(phase["status"], phase["status"])
+    # the task fails, so that nobody overlooks it; the step did what could be done
+    return "incomplete" if record["status"] == "incomplete" and phase["name"] == "seed" else str(phase["status"])
 
 
 def _guard(record: Mapping[str, Any]) -> str:

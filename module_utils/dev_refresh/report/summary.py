@@ -62,7 +62,8 @@ def render(record: Mapping[str, Any], report: str | None, width: int | None = No
             add("", f"{len(notes) - NOTES} more notes are in the report.")
     lines += [""]
     add("", verdict(record))
-    if record["failure"]:
+    # the verdict and the counts have said already what the day limit did
+    if record["failure"] and record["status"] != "incomplete":
         first, *more = str(record["failure"]["message"]).splitlines() or [""]
         where = f'"{bare(record["failure"]["task"])}": ' if record["failure"]["task"] else ""
         add("", f"{where}{first}" + (" (they are listed above and in the report)" if more else ""))

@@ -408,3 +408,30 @@ def test_the_playbooks_end_as_the_report_expects() -> None:
     text = " ".join((Path(__file__).resolve().parents[3] / "roles/guard/tasks/failed.yml").read_text().split())
     assert f"msg: >- {STOPPED}" in text
     assert GOES_ON in text
+
+
+def test_a_day_that_was_too_short_is_told_once() -> None:
+    host = run()
+    host.task("guard", status="ok", seconds=1)
+    seeded = SEED | {"complete": False, "resume_after": "2026-11-23T00:00:00Z", "projects": SEED["projects"] | {"remaining": 311}}
+    host.task("seed", status="changed", seconds=60, action="xero_seed", result=seeded)
+    host.task("seed", status="failed", seconds=0, action="fail", task="Fail because the day's calls are used up", result={"msg": "The day's calls are used up"})
+    record = host.record(START)
+    lines = summary.render(record, None)
+    assert any(line.startswith("  6  seed   incomplete  contacts: 1 linked") for line in lines), lines
+    assert "  Not complete: Xero's day limit ended the run; 311 rows remain." in lines
+    for text in ("\n".join(lines), markdown.render(record), html.render(record)):
+        assert "calls are used up" not in text
+        assert "after 2026-11-23T00:00:00Z" in text
+    assert record["failure"]["message"] == "The day's calls are used up"
+
+
+def test_an_interrupted_run_says_so_and_claims_nothing_of_its_last_step() -> None:
+    host = run()
+    host.task("guard", status="ok", seconds=1)
+    host.task("migrate", status="ok", seconds=1)
+    host.cut_off(None, seconds=0.0, task="")
+    text = "\n".join(summary.render(host.record(START), None))
+    assert "  4  migrate  interrupted" in text
+    assert "nothing pending" not in text
+    assert "  Interrupted." in text
