@@ -42,7 +42,7 @@ def _state(record: Mapping[str, Any], phase: Mapping[str, Any]) -> str:
     if record["interrupted"] and phase["name"] == [each["name"] for each in record["phases"] if each["status"] != "skipped"][-1]:
         return "interrupted"
     if record["mode"] == "check":
-        return _TOLD.get(phase["status"], phase["status"])
+        return _TOLD.get(phase["status"], str(phase["status"]))
     # the task fails, so that nobody overlooks it; the step did what could be done
     return "incomplete" if record["status"] == "incomplete" and phase["name"] == "seed" else str(phase["status"])
 
