@@ -78,5 +78,21 @@ def test_the_message_is_the_code_s(message):
     assert known >= COVERED, f"only {known:.0%} of it is in the code; left: {left.replace(chr(0), '|')}"
 
 
+def findings() -> Iterator[tuple[str, str]]:
+    """Yield where a finding of the guard is made, and its longest fixed words."""
+    for path in sorted((ROOT / "module_utils").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Finding" and node.args:
+                said = [each.value for each in ast.walk(node.args[0]) if isinstance(each, ast.Constant) and isinstance(each.value, str)]
+                words = max((" ".join(re.sub(r'"[^"]*"', '"…"', text).split()).strip(' ".,:;') for text in said), key=len, default="")
+                if len(words) > SHORTEST:
+                    yield f"{path.name}:{node.lineno}", words
+
+
+def test_every_finding_is_explained():
+    page = " ".join(re.sub(r'"[^"\n]*"', '"…"', PAGE.read_text(encoding="utf-8")).split())
+    assert [f"{where}: {words}" for where, words in findings() if words not in page] == []
+
+
 def test_there_are_many():
     assert len(messages()) > 50
