@@ -2,11 +2,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from ..errors import Finding, RefreshError
 from . import marker
-from .sessions import Session, execute, execute_long, server_words
+from .sessions import Session, execute, execute_long, server_words, transaction
 
 
 def table_identifier(table: str) -> Any:
@@ -27,21 +28,61 @@ def list_tables(session: Session) -> list[tuple[str, str]]:
     return [(str(schema), str(name)) for schema, name in rows]
 
 
-def count_rows(session: Session, tables: Iterable[str]) -> Iterator[tuple[str, int | None]]:
-    """Yield each ``schema.table`` with its exact number of rows; None if it does not exist."""
+def count_rows(session: Session, tables: Iterable[str], *, unseen: bool = False) -> Iterator[tuple[str, int | None]]:
+    """Yield each ``schema.table`` with its exact number of rows; None if it does not exist.
+
+    Rows that row-level security hides from the tables' own owner are an error of the server's, or with ``unseen`` are counted too (not on live: it
+    takes a lock).
+    """
     from psycopg2 import sql
 
     kinds = {
-        f"{schema}.{name}": str(kind)
-        for schema, name, kind in execute(session, "SELECT n.nspname, c.relname, c.relkind FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace")
+        f"{schema}.{name}": (str(kind), bool(hidden))
+        for schema, name, kind, hidden in execute(
+            session,
+            "SELECT n.nspname, c.relname, c.relkind, c.relforcerowsecurity AND row_security_active(c.oid)"
+            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace",
+        )
     }
     for table in tables:
         if table not in kinds:
             yield table, None
+            continue
+        kind, hidden = kinds[table]
+        # a partitioned table has no rows but those of its partitions
+        count = sql.SQL("SELECT count(*) FROM {}{}").format(sql.SQL("" if kind == "p" else "ONLY "), table_identifier(table))
+        if hidden and unseen:
+            with transaction(session), all_rows(session):
+                yield table, int(execute_long(session, count)[0][0])
         else:
-            # a partitioned table has no rows but those of its partitions
-            only = sql.SQL("" if kinds[table] == "p" else "ONLY ")
-            yield table, int(execute_long(session, sql.SQL("SELECT count(*) FROM {}{}").format(only, table_identifier(table)))[0][0])
+            yield table, int(execute_long(session, count)[0][0])
+
+
+@contextmanager
+def all_rows(session: Session) -> Iterator[None]:
+    """Let the owner see the rows of its tables that forced row-level security hides from it: inside the block, in the caller's transaction.
+
+    Else counts, the operator's statements and the check of private tables would pass over them. A failure leaves it to the transaction to undo it.
+    """
+    rows = execute(
+        session,
+        "SELECT c.oid::bigint, format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relforcerowsecurity AND c.relrowsecurity AND row_security_active(c.oid) AND pg_has_role(c.relowner, 'USAGE')",
+    )
+    for _, name in rows:
+        execute(session, f"ALTER TABLE {name} NO FORCE ROW LEVEL SECURITY")
+    yield
+    if rows:
+        # a table with checks to come cannot be altered
+        execute(session, "SET CONSTRAINTS ALL IMMEDIATE")
+        left = execute(
+            session,
+            "SELECT format('%%I.%%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+            " WHERE c.oid = ANY(%s) AND c.relrowsecurity",
+            ([oid for oid, _ in rows],),
+        )
+        for (name,) in left:
+            execute(session, f"ALTER TABLE {name} FORCE ROW LEVEL SECURITY")
 
 
 def broken_indexes(session: Session) -> list[str]:

@@ -177,6 +177,14 @@ def emptied(table: Table, em: EntityMapping) -> Composable:
     return sql.SQL(", ").join(sql.SQL("{} = {}").format(sql.Identifier(column.name), sql.Literal(column.empty)) for column in columns)
 
 
+def _hides_rows(session: Connection, table: str) -> bool:
+    """Tell whether this role would see, and change, only those rows of a table that its policies allow."""
+    with session.cursor() as cursor:
+        cursor.execute("SELECT row_security_active(to_regclass(%s))", (identifier(table).as_string(session),))
+        row = cursor.fetchone()
+    return bool(row and row[0])
+
+
 def _check_entity(session: Connection, em: EntityMapping, findings: list[Finding], warnings: list[str]) -> None:
     """Check one entity's mapping."""
     option = f"xero_seed_mapping.{em.entity}"
@@ -192,6 +200,13 @@ def _check_entity(session: Connection, em: EntityMapping, findings: list[Finding
         return
     if table.kind not in TABLE_KINDS:
         findings.append(Finding(f'"{em.table}" ({option}.table) is not a table', f"Name in {option}.table the table behind it, whose rows can be updated"))
+    if _hides_rows(session, em.table):
+        findings.append(
+            Finding(
+                f'Row-level security hides rows of table "{em.table}" ({option}.table) from role "{session.info.user}"',
+                f'ALTER ROLE "{session.info.user}" BYPASSRLS, or lift it in a post command (ALTER TABLE ... NO FORCE ROW LEVEL SECURITY)',
+            )
+        )
     named = {"key": em.key, "xero_id": em.xero_id, "tenant_id": em.tenant_id}
     if em.entity == "projects":
         named |= {"client": em.client, "order_by": em.order_by}

@@ -31,9 +31,10 @@ def make_ready(work: Workspace) -> dict[str, Any]:
     state = own_staging(work, staging)
     changed, moved = bool(work.repaired), 0
     with work.owner_session(names.staging) as session, explained(f'Making "{names.staging}" ready failed'), transaction(session), session.cursor() as cursor:
-        moved = move_original_ids(session, work.request.mapping, ENTITIES)
         findings, warnings = check_mapping(session, work.request.mapping, work.request.entities)
-        findings += contents.private_findings(session, work.request.private_tables)
+        with contents.all_rows(session):
+            moved = move_original_ids(session, work.request.mapping, ENTITIES)
+            findings += contents.private_findings(session, work.request.private_tables)
         if findings:
             raise GuardError(findings)
         work.warnings += warnings

@@ -28,12 +28,13 @@ def sanitise(work: Workspace) -> Sanitised:
     work.progress.emit("sanitise", 0, len(request.sanitise_sql), "statements")
     with work.owner_session(staging) as session, explained(f'Sanitising "{staging}" failed'), transaction(session), session.cursor() as cursor:
         cursor.execute("SELECT set_config('statement_timeout', %s, true)", (str(int(work.seconds_left * 1000)),))
-        contents.run_statements(session, request.sanitise_sql, option="database_restore_sanitise_sql", where=f'"{staging}"')
-        # last, so that the operator's statements can still go by the ids; of all entities, since none of production's may reach live
-        moved = move_original_ids(session, request.mapping, ENTITIES)
-        findings = contents.private_findings(session, request.private_tables)
-        if findings:
-            raise GuardError(findings)
+        with contents.all_rows(session):
+            contents.run_statements(session, request.sanitise_sql, option="database_restore_sanitise_sql", where=f'"{staging}"')
+            # last, so that the operator's statements can still go by the ids; of all entities, since none of production's may reach live
+            moved = move_original_ids(session, request.mapping, ENTITIES)
+            findings = contents.private_findings(session, request.private_tables)
+            if findings:
+                raise GuardError(findings)
         marker.update(cursor, phase="sanitised")
     work.progress.emit("sanitise", len(request.sanitise_sql), len(request.sanitise_sql), "statements")
     return Sanitised(moved, round(time.monotonic() - started, 2))

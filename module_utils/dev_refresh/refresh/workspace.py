@@ -19,8 +19,9 @@ from .request import Request
 
 ROOM_SECONDS = 2.0
 """How long to wait for a free connection where a database or role has a connection limit."""
-READ_ONLY = "-c default_transaction_read_only=on"
-WRITABLE = "-c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
+# rows that row-level security hides are an error, never passed over in silence
+READ_ONLY = "-c default_transaction_read_only=on -c row_security=off"
+WRITABLE = "-c row_security=off -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
 
 
 class Workspace:

@@ -216,3 +216,82 @@ def test_database_properties_are_carried_over(pg: Any, dump: Any, newer_dump: An
     assert [(row[0], row[1], row[2], row[4], row[5]) for row in after] == [(row[0], row[1], row[2], row[4], row[5]) for row in before]
     assert sorted(after[0][3].strip("{}").split(",")) == sorted(before[0][3].strip("{}").split(","))
     session.close()
+
+
+EVERYTHING = """
+CREATE SCHEMA sales;
+CREATE TYPE sales.kind AS ENUM ('small', 'large');
+CREATE DOMAIN sales.percent AS int CHECK (VALUE BETWEEN 0 AND 100);
+CREATE TABLE sales.line (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, net numeric(9,2), gross numeric(9,2) GENERATED ALWAYS AS (net * 1.2) STORED,
+ kind sales.kind, off sales.percent, tags text[], doc jsonb, raw bytea, during tstzrange);
+INSERT INTO sales.line (net, kind, off, tags, doc, raw, during)
+ SELECT n, 'large', n, ARRAY['a,b', NULL, E'c\\nd'], '{{"k": [1, null]}}', '\\x00ff0a', tstzrange(now(), NULL) FROM generate_series(1, 10) n;
+CREATE TABLE event (at date NOT NULL, what text) PARTITION BY RANGE (at);
+CREATE TABLE event_2025 PARTITION OF event FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
+CREATE TABLE event_2026 PARTITION OF event FOR VALUES FROM ('2026-01-01') TO ('2027-01-01');
+INSERT INTO event SELECT '2025-12-01'::date + n, E'tab\\there' FROM generate_series(1, 60) n;
+CREATE TABLE parent (id int); CREATE TABLE child (extra int) INHERITS (parent); INSERT INTO child VALUES (1, 2), (3, 4);
+CREATE TABLE hen (id int PRIMARY KEY, egg int); CREATE TABLE egg (id int PRIMARY KEY, hen int REFERENCES hen DEFERRABLE INITIALLY DEFERRED);
+ALTER TABLE hen ADD FOREIGN KEY (egg) REFERENCES egg DEFERRABLE INITIALLY DEFERRED;
+BEGIN; INSERT INTO hen VALUES (1, 1); INSERT INTO egg VALUES (1, 1); COMMIT;
+CREATE MATERIALIZED VIEW totals AS SELECT kind, sum(gross) AS sum FROM sales.line GROUP BY 1;
+CREATE VIEW big AS SELECT * FROM sales.line WHERE net > 5;
+CREATE FUNCTION stamp() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.what := NEW.what || ''!''; RETURN NEW; END';
+CREATE TRIGGER stamp BEFORE INSERT ON event FOR EACH ROW EXECUTE FUNCTION stamp();
+CREATE UNLOGGED TABLE scratch (id int); INSERT INTO scratch VALUES (7);
+SELECT lo_from_bytea(4242, '\\xdeadbeef');
+"""
+SEEN = """
+SELECT (SELECT sum(gross) FROM sales.line)::text, (SELECT count(*) FROM event_2025), (SELECT count(*) FROM event_2026), (SELECT count(*) FROM parent),
+ (SELECT sum FROM totals)::text, (SELECT count(*) FROM big), (SELECT encode(lo_get(4242), 'hex')), (SELECT id FROM scratch),
+ (SELECT tags[1] || coalesce(tags[2], 'null') || tags[3] || (doc->'k'->>0) || encode(raw, 'hex') FROM sales.line LIMIT 1),
+ (SELECT egg FROM hen), (SELECT min(what) FROM event)
+"""
+
+
+def test_what_a_schema_can_hold_arrives(pg: Any, production: Any) -> None:
+    """Identity and generated columns, partitions, inheritance, circular keys, materialised views, triggers (which the restore must not fire), large objects."""
+    result = pg.whole(production.dump(5, extra_sql=EVERYTHING.replace("{{", "{").replace("}}", "}")))
+    assert result["row_counts"]["rows"] == 5 + 10 + 2 + 1 + 1 + 10 + 60 + 2 + 1 + 1 + 1
+    assert pg.rows(SEEN) == [("66.00", 30, 30, 2, "66.00", 5, "deadbeef", 7, "a,bnullc\nd1" + "00ff0a", 1, "tab\there")]
+    pg.execute("INSERT INTO sales.line (net) VALUES (1)")
+    assert pg.rows("SELECT max(id) FROM sales.line") == [(11,)]
+
+
+FORCED = """
+CREATE TABLE tenant_secret (id int PRIMARY KEY, tenant int, token text); INSERT INTO tenant_secret VALUES (1, 1, 'a'), (2, 2, 'b');
+ALTER TABLE tenant_secret ENABLE ROW LEVEL SECURITY; ALTER TABLE tenant_secret FORCE ROW LEVEL SECURITY;
+CREATE POLICY own ON tenant_secret USING (tenant = current_setting('app.tenant', true)::int);
+"""
+
+
+def test_rows_that_their_owner_may_not_see_are_sanitised_too(pg: Any, production: Any) -> None:
+    """Forced row-level security would hide production's rows from the counts, from the sanitising and from the check of the private tables."""
+    dump = production.dump(5, extra_sql=FORCED)
+    private = [{"table": "tenant_secret", "columns": ["token"]}]
+    with pytest.raises(GuardError, match=r'column "token" of table "tenant_secret" still has 2 rows'):
+        pg.whole(dump, private_tables=private)
+    pg.whole(dump, private_tables=private, sanitise_sql=["UPDATE tenant_secret SET token = NULL"])
+    assert pg.rows("SELECT count(*), count(token) FROM tenant_secret") == [(2, 0)]
+    assert pg.rows("SELECT relrowsecurity, relforcerowsecurity FROM pg_class WHERE relname = 'tenant_secret'") == [(True, True)]
+    # without its foreign key, which the server may refuse to check then
+    forced = "ALTER TABLE client_client ENABLE ROW LEVEL SECURITY; ALTER TABLE client_client FORCE ROW LEVEL SECURITY"
+    hidden = production.dump(5, extra_sql=f"ALTER TABLE job_job DROP CONSTRAINT job_job_client_id_fkey; {forced}")
+    before = pg.oids()[pg.name][0]
+    with pytest.raises(GuardError, match=r'Row-level security hides rows of table "client_client" .*ALTER ROLE "app_owner" BYPASSRLS, or lift it'):
+        pg.whole(hidden, force=True)
+    assert pg.oids()[pg.name][0] == before
+    run_id = new_run_id()
+    pg("staged", dump=hidden, force=True, run_id=run_id)
+    pg.execute("ALTER TABLE client_client NO FORCE ROW LEVEL SECURITY", f"{pg.name}_refresh")
+    pg("ready", run_id=run_id)
+    assert pg("live", run_id=run_id)["changed"]
+    assert pg.rows("SELECT count(*), count(xero_contact_id) FROM client_client") == [(5, 0)]
+
+
+def test_preserved_rows_that_their_owner_may_not_see_are_an_error(pg: Any, production: Any) -> None:
+    """Better than to carry over those that happen to be visible."""
+    dump = production.dump(5, extra_sql=FORCED)
+    pg.whole(dump)
+    with pytest.raises(RefreshError, match='would be affected by row-level security policy for table "tenant_secret"'):
+        pg.whole(dump, force=True, preserve=[{"table": "tenant_secret"}])
