@@ -41,6 +41,10 @@ options:
     type: list
     elements: str
     default: []
+  calls_before:
+    description: In check mode, calls of the day's quota that a run makes before this module, for instance to look at the organisation.
+    type: int
+    default: 0
   run_id:
     description: Id of the run, the same in all its tasks. If a newer run has taken the database over, the module fails.
     type: str

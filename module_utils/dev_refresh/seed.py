@@ -42,6 +42,7 @@ OPTIONS: dict[str, Any] = {
     "dump_excerpt": {"type": "str", "no_log": True},
     "bin_dir": {"type": "path"},
     "forecast_reasons": {"type": "list", "elements": "str", "default": []},
+    "calls_before": {"type": "int", "default": 0},
     "run_id": {"type": "str"},
     "progress_file": {"type": "path"},
 }
@@ -88,6 +89,7 @@ def _run(
         run_id=params["run_id"],
         calls_per_minute=params["calls_per_minute"],
         daily_reserve=params["daily_reserve"],
+        calls_before=params["calls_before"],
         diff=diff,
     )
     with contextlib.ExitStack() as stack:

@@ -42,6 +42,8 @@ class SeedRequest:
     run_id: str | None = None
     calls_per_minute: int = 60
     daily_reserve: int = 0
+    calls_before: int = 0
+    """In check mode: calls that a run makes before it comes to the seed."""
     diff: int = LISTED
 
 
@@ -192,8 +194,8 @@ class SeedRun:
         stats = self.xero.stats
         left = None if stats.day_remaining is None else max(0, stats.day_remaining - self.request.daily_reserve)
         if left is not None and self.request.check_mode:
-            # the run reads again before it writes
-            left = max(0, left - plan.reading)
+            # the run looks and reads again before it writes
+            left = max(0, left - self.request.calls_before - plan.reading)
         marker = None if self.request.restore_due else marker
         summary = Summary(organisation, Outcomes.of_plan(plan, self.log), calls=plan.writes, verification=plan.verification, calls_left=left)
         least, most = self.xero.seconds_for(plan.writes if left is None else min(plan.writes, left))
