@@ -62,21 +62,25 @@ class CallbackModule(Default):  # type: ignore[misc]
     def __init__(self) -> None:
         super().__init__()
         self._step: str | None = None
+        self._long = set(LONG)
 
     def v2_playbook_on_play_start(self, play: Any) -> None:
         """Begin the steps anew."""
-        self._step = None
+        self._step, self._long = None, set(LONG)
         super().v2_playbook_on_play_start(play)
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
         """Show the heading of a long step before its first line of progress."""
         phase = task.get_vars().get("refresh_phase")
-        if phase in LONG and short_name(task) in OURS and phase != self._step and not self._passed(phase):
+        if phase in self._long and short_name(task) in OURS and phase != self._step and not self._passed(phase):
             self._show_step(phase)
         super().v2_playbook_on_task_start(task, is_conditional)
 
     def v2_runner_on_ok(self, result: Any) -> None:
         """Show a task that went well, unless it only noted something."""
+        if result.task.get_vars().get("refresh_phase") == "stage" and result.result.get("changed"):
+            # only then the swap has something to do, and tells of it
+            self._long.add("swap")
         if not self._is_bookkeeping(result):
             super().v2_runner_on_ok(result)
 
