@@ -75,6 +75,12 @@ def read_size(session: Session, name: str) -> int:
     return int(rows[0][0]) if rows else 0
 
 
+def read_location(session: Session, tablespace: str) -> str:
+    """Return the folder of a tablespace; an empty text for one in the server's data directory."""
+    rows = execute(session, "SELECT pg_tablespace_location(oid) FROM pg_tablespace WHERE spcname = %s", (tablespace,))
+    return str(rows[0][0] or "") if rows else ""
+
+
 def create_database(session: Session, name: str, *, owner: str, like: Database | None, note: Mapping[str, Any]) -> None:
     """Create an empty database from template0, with the encoding and locale of ``like``, and comment it as ours at once.
 

@@ -181,10 +181,15 @@ def read_space(work: Workspace, server: ServerFacts, uncompressed: int) -> check
     folder = server.data_directory
     if folder is None or not is_local(work.request.admin.host) or not os.path.isdir(folder):
         return checks.Space(data + wal, None)
-    wal_room = _room_for_wal(folder)
+    live = work.databases.get(work.request.names.live)
+    # staging is made in live's tablespace
+    place = (databases.read_location(work.admin, live.tablespace) if live else "") or folder
+    if not os.path.isdir(place):
+        return checks.Space(data + wal, None)
+    wal_room = _room_for_wal(folder, place)
     if wal_room is None:
-        return checks.Space(data + wal, _free(folder))
-    return checks.Space(data, _free(folder), wal_needed=wal, wal_room=wal_room)
+        return checks.Space(data + wal, _free(place))
+    return checks.Space(data, _free(place), wal_needed=wal, wal_room=wal_room)
 
 
 def _free(folder: str) -> int:
@@ -193,11 +198,11 @@ def _free(folder: str) -> int:
     return facts.f_bavail * facts.f_frsize
 
 
-def _room_for_wal(folder: str) -> int | None:
-    """Return how large the WAL may become on a volume of its own; None if it has none, or if only the server may look."""
+def _room_for_wal(folder: str, place: str) -> int | None:
+    """Return how large the WAL may become on another volume than the data; None if it is on the same one, or if only the server may look."""
     path = os.path.join(folder, "pg_wal")
     try:
-        if os.stat(path).st_dev == os.stat(folder).st_dev:
+        if os.stat(path).st_dev == os.stat(place).st_dev:
             return None
         # what is there already is used again
         return _free(path) + sum(entry.stat().st_size for entry in os.scandir(path))

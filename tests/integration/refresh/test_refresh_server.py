@@ -213,8 +213,13 @@ def test_prepared_transactions_are_named(pg: Any, dump: Any, newer_dump: Any) ->
         pytest.param("LOCALE_PROVIDER builtin BUILTIN_LOCALE 'C.UTF-8' LOCALE 'C' ENCODING 'UTF8'", "datlocprovider::text, {locale}", id="builtin"),
     ],
 )
-def test_locale_and_tablespace_are_live_s(pg: Any, dump: Any, make_live: Any, options: str, columns: str) -> None:
-    """Whatever the development database was made with, the refreshed one has too."""
+def test_locale_and_tablespace_are_live_s(
+    pg: Any, dump: Any, make_live: Any, options: str, columns: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever the development database was made with, the refreshed one has too; the free space that counts is the tablespace's."""
+    looked: list[str] = []
+    free = plan._free
+    monkeypatch.setattr(plan, "_free", lambda folder: looked.append(folder) or free(folder))
     version = int(pg.rows("SELECT current_setting('server_version_num')", "postgres")[0][0])
     space = f"space_{pg.name}"
     if "TABLESPACE" in options:
@@ -229,6 +234,7 @@ def test_locale_and_tablespace_are_live_s(pg: Any, dump: Any, make_live: Any, op
     facts = f"SELECT {columns} FROM pg_database d JOIN pg_tablespace t ON t.oid = d.dattablespace WHERE datname = '{pg.name}'"
     before = pg.rows(facts, "postgres")
     pg.whole(dump, adopt=True)
+    assert any(f"/{space}" in folder for folder in looked) is ("TABLESPACE" in options)
     assert pg.rows(facts, "postgres") == before
     assert pg.rows("SELECT count(*) FROM client_client") == [(20,)]
 
