@@ -28,6 +28,8 @@ def environment_of(world: Path) -> dict[str, str]:
         "PATH": f"{BIN}:{kept.get('PATH', '')}",
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "DEV_REFRESH_WORLD": str(world),
+        # as versions before 2.21 do: with -vvv whatever a module was given is shown
+        "ANSIBLE_INJECT_INVOCATION": "1",
         "PYTHONUNBUFFERED": "1",
         "ANSIBLE_NOCOLOR": "1",
         "COLUMNS": "200",

@@ -36,7 +36,14 @@ class Run:
         self.process = subprocess.Popen(
             [str(Path(sys.executable).parent / "ansible-playbook"), "playbooks/connect_xero.yml", "-i", str(inventory), "-e", f"@{given}", *arguments],
             cwd=ROOT,
-            env={**kept, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_PYTHON_INTERPRETER": sys.executable, "PYTHONUNBUFFERED": "1"},
+            env={
+                **kept,
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_PYTHON_INTERPRETER": sys.executable,
+                # as versions before 2.21 do: whatever a module was given may be shown
+                "ANSIBLE_INJECT_INVOCATION": "1",
+                "PYTHONUNBUFFERED": "1",
+            },
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
