@@ -21,6 +21,7 @@ import shlex
 import signal
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -103,26 +104,39 @@ class CallbackModule(CallbackBase):
 
     def _write(self) -> None:
         """Write the reports and show the summaries."""
-        records = []
+        reports: list[tuple[dict[str, Any], Path | None]] = []
         for name, run in self._runs.items():
             record = run.record(datetime.now(UTC))
-            records.append(record)
             page = None
             if not run.refused and not is_answer(run.playbook):
                 try:
-                    written = files.write(record, self._folders[name])
-                    page = _shortest(written)
-                    self._step_summary(written)
+                    page = files.write(record, self._folders[name])
                 except OSError as exc:
                     self._display.warning(f"The report of {name} could not be written: {exc.strerror}: {exc.filename}. Correct refresh_report_dir.")
+            reports.append((record, page))
             self._show_banner(f"SUMMARY {name}")
-            for line in summary.render(record, page, terminal_width()):
+            for line in summary.render(record, page and _shortest(page), terminal_width()):
                 self._show(line, color={"failed": "red", "unreachable": "red", "incomplete": "yellow"}.get(record["status"]))
+        if len(reports) > 1:
+            self._write_fleet(reports)
+        for _, page in reports:
+            if page:
+                self._step_summary(page)
 
-        if len(records) > 1:
-            self._show_banner("ALL HOSTS")
-            for line in summary.render_fleet(records):
-                self._show(line)
+    def _write_fleet(self, reports: Sequence[tuple[dict[str, Any], Path | None]]) -> None:
+        """Show all hosts in a table, and write it beside their reports."""
+        self._show_banner("ALL HOSTS")
+        for line in summary.render_fleet([record for record, _ in reports]):
+            self._show(line)
+        first = next((page for _, page in reports if page), None)
+        if first:
+            try:
+                page = files.write_fleet(reports, first.parent)
+            except OSError as exc:
+                self._display.warning(f"The report of all hosts could not be written: {exc.strerror}: {exc.filename}. Correct refresh_report_dir.")
+                return
+            self._step_summary(page)
+            self._show(f"  Report: {_shortest(page)}")
 
     def _cut_off(self, *, show: bool = True) -> None:
         """At the end of a run that had no end: note where each host was, and write the reports."""

@@ -168,8 +168,10 @@ class HostRun:
             self.taken_back = str(result.get("msg") or "")
             self.database["taken_back"] = True
             return
-        if result.get("dump"):
-            self.dump.update({name: value for name, value in result["dump"].items() if value is not None})
+        told_dump = result.get("dump") or {}
+        # the dump that the run is about stays; later steps name the one that is in, which a rollback may have kept
+        if phase in ("guard", "stage") or not self.dump.get("sha256") or told_dump.get("sha256") == self.dump["sha256"]:
+            self.dump.update({name: value for name, value in told_dump.items() if value is not None})
         if result.get("database"):
             told = {name: value for name, value in result["database"].items() if value is not None}
             # what was decided is said by the staging; later phases find its result there

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from math import ceil
 from typing import Any
@@ -83,6 +84,26 @@ def counted(xero: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
     for name, value in xero.items():
         if isinstance(value, Mapping) and "already_linked" in value:
             yield name, value
+
+
+STATUSES = ("unreachable", "failed", "incomplete", "ok")
+"""Those that need somebody come first."""
+
+
+def ranked(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Return the hosts' records, those that need somebody first."""
+    return sorted(records, key=lambda record: (STATUSES.index(record["status"]), _natural(str(record["host"]))))
+
+
+def _natural(name: str) -> list[tuple[str, int]]:
+    """Return what sorts ``dev2`` before ``dev10``."""
+    return [(text, int(digits or 0)) for text, digits in re.findall(r"(\D*)(\d*)", name)]
+
+
+def kinds(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return ``8 ok, 1 failed``."""
+    counts = [(kind, sum(record["status"] == kind for record in records)) for kind in reversed(STATUSES)]
+    return ", ".join(f"{count} {kind}" for kind, count in counts if count)
 
 
 def bare(task: str) -> str:

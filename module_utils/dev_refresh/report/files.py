@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import html, markdown
+from .figures import ranked
 
 KEPT = 30
 """Runs of a host that stay in the history."""
@@ -28,6 +29,17 @@ def write(record: Mapping[str, Any], folder: Path) -> Path:
     _write_pages(record, history, str(record["finished"]).replace(":", "").replace("-", ""))
     _prune(history)
     return _write_pages(record, folder, name)
+
+
+def write_fleet(records: Sequence[tuple[Mapping[str, Any], Path | None]], folder: Path) -> Path:
+    """Write ``all.md`` and ``all.html`` (``all.check.*`` in check mode) over several hosts, each record with its own page; return the Markdown's path."""
+    stem = "all.check" if records[0][0]["mode"] == "check" else "all"
+    links = {record["host"]: os.path.relpath(page.with_suffix(".html"), folder) if page else None for record, page in records}
+    found = ranked([record for record, _ in records])
+    folder.mkdir(parents=True, exist_ok=True)
+    _replace(folder / f"{stem}.html", html.render_fleet([(record, links[record["host"]]) for record in found]))
+    _replace(folder / f"{stem}.md", markdown.render_fleet(found))
+    return folder / f"{stem}.md"
 
 
 def _write_pages(record: Mapping[str, Any], folder: Path, stem: str) -> Path:

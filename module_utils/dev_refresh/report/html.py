@@ -9,7 +9,7 @@ from typing import Any
 import jinja2
 import markupsafe
 
-from .figures import COUNTS, FAILED, SKIPPED, bare, counted, duration, facts, moment, number, remarks, verdict
+from .figures import COUNTS, FAILED, SKIPPED, bare, counted, duration, facts, kinds, moment, number, remarks, verdict
 from .forecast import forecast
 from .steps import steps
 
@@ -18,11 +18,9 @@ WIDTH, HEIGHT, GAP = 640, 140, 3
 
 def render(record: Mapping[str, Any]) -> str:
     """Return the page of one host; every value is escaped by the template engine."""
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
-    environment.filters.update(duration=duration, number=number, moment=moment, commands=commands, bare=bare)
-    template = environment.from_string((Path(__file__).parent / "page.html.j2").read_text(encoding="utf-8"))
     xero = record["xero"]
-    return template.render(
+    return _template("page.html.j2").render(
+        style=_style(),
         record=record,
         verdict=verdict(record),
         facts=facts(record),
@@ -45,6 +43,34 @@ def render(record: Mapping[str, Any]) -> str:
             ("Warnings", record["warnings"]),
         ],
     )
+
+
+def render_fleet(records: Sequence[tuple[Mapping[str, Any], str | None]]) -> str:
+    """Return the page of all hosts of a run; each record comes with the link to its own page, if it has one."""
+    found = [record for record, _ in records]
+    check = found[0]["mode"] == "check"
+    return _template("hosts.html.j2").render(
+        style=_style(),
+        title=f"{len(found)} hosts: {kinds(found)}",
+        demo=any(record["demo"] for record in found),
+        check=check,
+        made="to make" if check else "made",
+        counts=kinds(found),
+        records=records,
+        started=min(str(record["started"]) for record in found),
+        finished=max(str(record["finished"]) for record in found),
+    )
+
+
+def _template(name: str) -> jinja2.Template:
+    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=False)
+    environment.filters.update(duration=duration, number=number, moment=moment, commands=commands, bare=bare, verdict=verdict)
+    return environment.from_string((Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
+def _style() -> markupsafe.Markup:
+    # our own file, with nothing of a record in it
+    return markupsafe.Markup((Path(__file__).parent / "page.css").read_text(encoding="utf-8"))  # noqa: S704
 
 
 def commands(text: str) -> markupsafe.Markup:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from .figures import COUNTS, FAILED, SKIPPED, counted, duration, facts, remarks, verdict
+from .figures import COUNTS, FAILED, SKIPPED, counted, duration, facts, kinds, ranked, remarks, verdict
 from .forecast import forecast
 from .steps import steps
 
@@ -70,3 +70,21 @@ def render(record: Mapping[str, Any]) -> str:
         if record[name]:
             lines += [f"## {title}", "", *(f"- {cell(line)}" for line in record[name]), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def render_fleet(records: Sequence[Mapping[str, Any]]) -> str:
+    """Return the report of all hosts of a run."""
+    check = records[0]["mode"] == "check"
+    rows = [
+        (
+            record["host"],
+            record["status"],
+            verdict(record),
+            *((record["xero"].get(name) or {}).get("created", 0) for name in ("contacts", "projects")),
+            duration(record["seconds"]),
+        )
+        for record in ranked(records)
+    ]
+    made = "to make" if check else "made"
+    heads = ("host", "status", "", f"contacts {made}", f"projects {made}", "time")
+    return "\n".join([f"# {'Check' if check else 'Refresh'} of {len(records)} hosts: {kinds(records)}", "", *table(heads, rows)]).rstrip("\n") + "\n"

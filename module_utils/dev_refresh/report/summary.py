@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from .answers import answers
-from .figures import bare, counted, dump_words, duration, moment, organisation_words, remarks, target_words, verdict
+from .figures import bare, counted, dump_words, duration, kinds, moment, organisation_words, ranked, remarks, target_words, verdict
 from .forecast import forecast
 from .steps import steps
 from .wrapping import NARROWEST, hang
@@ -76,12 +76,9 @@ def render(record: Mapping[str, Any], report: str | None, width: int | None = No
 
 def render_fleet(records: Sequence[Mapping[str, Any]]) -> list[str]:
     """Return the lines for all hosts of a run together: one each, those that need somebody first, and how many there are of each kind."""
-    order = ("unreachable", "failed", "incomplete", "ok")
-    ranked = sorted(records, key=lambda record: (order.index(record["status"]), record["host"]))
-    kinds = [(kind, sum(record["status"] == kind for record in records)) for kind in reversed(order)]
-    counts = ", ".join(f"{count} {kind}" for kind, count in kinds if count)
-    rows = _fleet_states(ranked) if any(record["state"] for record in records) else _fleet_runs(ranked)
-    return [*rows, "", f"  {len(records)} hosts: {counts}"]
+    found = ranked(records)
+    rows = _fleet_states(found) if any(record["state"] for record in records) else _fleet_runs(found)
+    return [*rows, "", f"  {len(records)} hosts: {kinds(records)}"]
 
 
 def _fleet_runs(records: Sequence[Mapping[str, Any]]) -> list[str]:

@@ -51,6 +51,11 @@ def reports(folder):
     return {path.stem: json.loads(path.read_text()) for path in (folder / "reports").glob("*.json")}
 
 
+def all_hosts(folder):
+    """Return the lines of the table of all hosts."""
+    return [line for line in (folder / "reports" / "all.md").read_text().splitlines() if line.startswith("| ")]
+
+
 def arrange(folder):
     (folder / "play.yml").write_text(PLAY)
     (folder / "hosts.yml").write_text(HOSTS)
@@ -78,6 +83,11 @@ def test_every_host_has_its_report(play, tmp_path):
         assert (tmp_path / "reports" / f"{host}.html").exists()
         assert len(list((tmp_path / "reports" / "history" / host).glob("*.json"))) == 1
         assert f"of {host}:" in summary.read_text()
+    assert [line.split("|")[1].strip() for line in all_hosts(tmp_path)] == ["host", "---", "gone", "broken", "fine"], "those that need somebody first"
+    assert summary.read_text().startswith("# Refresh of 3 hosts: 1 ok, 1 failed, 1 unreachable\n")
+    page = (tmp_path / "reports" / "all.html").read_text()
+    assert '<a href="broken.html">' in page
+    assert "http" not in page
 
 
 def test_a_dry_run_of_one_host_writes_its_own_files(play, tmp_path):

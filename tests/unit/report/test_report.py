@@ -11,7 +11,7 @@ import pytest
 from ansible.module_utils.dev_refresh.refresh.status import outlook
 from ansible.module_utils.dev_refresh.report import files, html, markdown, summary
 from ansible.module_utils.dev_refresh.report.collect import GOES_ON, STOPPED, HostRun
-from ansible.module_utils.dev_refresh.report.figures import duration, size
+from ansible.module_utils.dev_refresh.report.figures import duration, ranked, size
 from ansible.module_utils.dev_refresh.report.wrapping import hang
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
@@ -435,3 +435,27 @@ def test_an_interrupted_run_says_so_and_claims_nothing_of_its_last_step() -> Non
     assert "  4  migrate  interrupted" in text
     assert "nothing pending" not in text
     assert "  Interrupted." in text
+
+
+def test_the_page_of_all_hosts_escapes_and_links(tmp_path) -> None:
+    first, second = full_run().record(START), status_of() | {"state": {}, "host": "<b>"}
+    page = files.write_fleet([(first, tmp_path / "dev1.md"), (second, None)], tmp_path)
+    assert page.name == "all.md"
+    text = (tmp_path / "all.html").read_text()
+    assert '<a href="dev1.html">dev1</a>' in text
+    assert "<b>" not in text.replace("<b>total", "")
+    assert "2 ok" in text
+    files.write_fleet([(forecast_of(), None), (forecast_of(), None)], tmp_path)
+    assert "contacts to make" in (tmp_path / "all.check.html").read_text()
+
+
+def test_the_source_is_the_dump_that_was_asked_for() -> None:
+    """Also where another one stays in, since this one was rejected."""
+    host = full_run()
+    host.task("finish", status="ok", seconds=1, action="pg_refresh", result={"dump": {"path": "/d/older.dump", "sha256": "cd"}})
+    assert (host.dump["path"], host.dump["sha256"]) == ("/d/p.dump", "ab")
+
+
+def test_hosts_are_sorted_as_people_count() -> None:
+    records = [{"status": status, "host": host} for status, host in (("ok", "dev10"), ("ok", "dev2"), ("failed", "dev3.b"), ("failed", "dev3"))]
+    assert [record["host"] for record in ranked(records)] == ["dev3", "dev3.b", "dev2", "dev10"]
