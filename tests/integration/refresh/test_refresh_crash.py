@@ -100,6 +100,11 @@ def test_a_server_crash_in_a_swap_is_survived(crashing: Any, dump: Any, newer_du
         assert pg.name in pg.oids()
         began = rerun_converges(pg, newer_dump)
     assert seen.rows() == [20, 30]
+    only_the_crash_and_swaps(seen, crashed, began)
+
+
+def only_the_crash_and_swaps(seen: Any, crashed: tuple[float, float], began: float) -> None:
+    """Nobody waited longer than for a swap, but while the server was down, or before a closed door that the run which ``began`` then opened."""
     for gap in seen.gaps():
         if gap.touches(*crashed):
             assert gap.begin >= crashed[0] - SWAP_SECONDS, gap
@@ -108,6 +113,51 @@ def test_a_server_crash_in_a_swap_is_survived(crashing: Any, dump: Any, newer_du
             assert all(CLOSED in error for error in after), after
         else:
             assert gap.seconds <= SWAP_SECONDS, gap
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("delay", [0.3, 0.4, 0.45, 0.5, 0.55, 0.6, 0.65, 0.7, 0.8])
+def test_a_server_crash_in_a_rollback_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
+    """Live is one of the two; the next run opens its door if it was closed, and finds it rolled back or not."""
+    pg = crashing
+    pg.options["preserve"] = [{"table": "oauth_token"}]
+    pg.whole(dump)
+    pg.whole(newer_dump)
+    with polled(pg) as seen:
+        child = pg.process("previous")
+        time.sleep(delay)
+        crashed = crash(pg)
+        output, errors = child.communicate(timeout=60)
+        assert b"Traceback" not in output + errors
+        assert b"defect of dev_refresh" not in output
+        began = time.monotonic()
+        result = pg("staged", dump=newer_dump)
+    assert result["action"] == "current"
+    rolled_back = result["situation"]["word"] == "rejected"
+    assert seen.rows() == ([30, 20] if rolled_back else [30])
+    assert {name: facts[1] for name, facts in pg.oids().items()} == {pg.name: True, f"{pg.name}_previous": False}
+    only_the_crash_and_swaps(seen, crashed, began)
+    assert not pg("staged", dump=newer_dump)["changed"]
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("delay", [0.3, 0.4, 0.5, 0.6, 0.7])
+def test_a_server_crash_between_migrations_and_swap_is_survived(crashing: Any, dump: Any, newer_dump: Any, delay: float) -> None:
+    """In the last checks on staging: live never noticed more than the crash."""
+    pg = crashing
+    pg.whole(dump)
+    run_id = new_run_id()
+    pg("staged", dump=newer_dump, run_id=run_id)
+    with polled(pg) as seen:
+        child = pg.process("ready", run_id=run_id)
+        time.sleep(delay)
+        crashed = crash(pg)
+        output, errors = child.communicate(timeout=60)
+        assert b"Traceback" not in output + errors
+        assert b"defect of dev_refresh" not in output
+        began = rerun_converges(pg, newer_dump)
+    assert seen.rows() == [20, 30]
+    only_the_crash_and_swaps(seen, crashed, began)
 
 
 @pytest.mark.full
