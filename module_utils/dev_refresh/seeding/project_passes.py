@@ -1,8 +1,9 @@
 """Which project is which job's: the passes, each applied to all jobs before the next one."""
 from __future__ import annotations
 
+import itertools
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from .contact_passes import Claims
@@ -41,11 +42,13 @@ def claim_projects(rows: Sequence[JobRow], projects: Iterable[Project], contact_
 def match_under_contact(jobs: Sequence[tuple[str, Sequence[str]]], projects: Sequence[Project]) -> dict[str, str]:
     """Return the project of each job (its key, and the names it may have) among those of one contact, by name alone."""
     found: dict[str, str] = {}
-    for key, names in jobs:
-        for project in sorted(projects, key=lambda project: (project.status != INPROGRESS, project.id)):
-            if project.id not in found.values() and compared(project.name) in {compared(name) for name in names}:
-                found[key] = project.id
-                break
+    for open_, form in itertools.product((True, False), (clean, compared)):
+        free = sorted((project for project in projects if (project.status == INPROGRESS) == open_), key=lambda project: project.id)
+        for key, names in jobs:
+            forms = {form(name) for name in names}
+            match = next((project for project in free if project.id not in found.values() and form(project.name) in forms), None)
+            if key not in found and match is not None:
+                found[key] = match.id
     return found
 
 
@@ -58,15 +61,28 @@ def _stored_id(rows: Sequence[JobRow], projects: Mapping[str, Project], claims: 
 
 
 def _same_name(named: Sequence[Named], projects: Mapping[str, Project], claims: Claims) -> None:
-    """Pass 2: the same compared name under the job's contact, INPROGRESS before CLOSED."""
+    """Pass 2: the same compared name under the job's contact, INPROGRESS before CLOSED.
+
+    Of jobs that look alike those in scope come first: a project that was made for one and not stored yet must not go to one outside. And of names
+    that look alike the very same comes first: else such a project would go to a brother, in whose place it would be made once more.
+    """
+    for in_scope in (True, False):
+        jobs = [job for job in named if job.row.in_scope == in_scope]
+        for open_ in (True, False):
+            for form in (clean, compared):
+                _same_form(jobs, [project for project in projects.values() if (project.status == INPROGRESS) == open_], claims, form)
+
+
+def _same_form(jobs: Sequence[Named], projects: Iterable[Project], claims: Claims, form: Callable[[str | None], str]) -> None:
+    """Let each job have a free project whose name has the same form as one that the job may be given."""
     index: dict[tuple[str, str], list[Project]] = defaultdict(list)
-    for project in projects.values():
-        index[project.contact_id, compared(project.name)].append(project)
-    # of jobs that look alike those in scope come first: a project that was made for one and not stored yet must not go to one outside
-    for job in sorted(named, key=lambda job: not job.row.in_scope):
-        if job.row.key in claims.ids:
+    for project in projects:
+        if project.id not in claims.taken:
+            index[project.contact_id, form(project.name)].append(project)
+    for job in jobs:
+        if job.row.key in claims.ids or not index:
             continue
-        names = dict.fromkeys(compared(name) for name in distinct_names(job.name.text, job.row.key, PROJECT_NAME_LENGTH))
+        names = dict.fromkeys(form(name) for name in distinct_names(job.name.text, job.row.key, PROJECT_NAME_LENGTH))
         candidates = (project for name in names for project in index.get((job.contact_id, name), ()))
         free = next((project for project in candidates if project.id not in claims.taken), None)
         if free is not None:

@@ -214,6 +214,15 @@ def test_a_twin_outside_where_does_not_take_what_was_made_for_its_brother():
     die_everywhere((database, xero))
 
 
+def test_brothers_whose_names_differ_in_case_alone_keep_their_own_projects():
+    """The later one by key is made first; found again after a crash, it went to the other one, and was made once more."""
+    database, xero = Database(), Xero()
+    database.clients["1"] = ClientRow("1", "Acme")
+    database.jobs["1"] = JobRow("1", "1", "1", "Main", order=1)
+    database.jobs["2"] = JobRow("2", "1", "1", "main", order=0)
+    die_everywhere((database, xero))
+
+
 @pytest.mark.parametrize("step", [17, pytest.param(1, marks=pytest.mark.full)])
 def test_a_larger_seed_survives_every_death(step, capsys):
     database, xero = Database(), Xero()
