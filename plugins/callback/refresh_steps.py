@@ -96,6 +96,9 @@ class CallbackModule(Default):  # type: ignore[misc]
 
     def v2_runner_on_failed(self, result: Any, ignore_errors: bool = False) -> None:
         """Show why a task failed, once."""
+        if result.result.get("censored"):
+            # of a task with no_log Ansible itself hides the result, but not the exception
+            result.result.pop("exception", None)
         said = " ".join(str(result.result.get("msg")).split())
         if self._speaks_for_itself(result) and said.startswith(STOPPED) and said.endswith(GOES_ON):
             return
@@ -106,6 +109,8 @@ class CallbackModule(Default):  # type: ignore[misc]
 
     def v2_runner_item_on_failed(self, result: Any) -> None:
         """Show why an item of a loop failed."""
+        if result.result.get("censored"):
+            result.result.pop("exception", None)
         if not self._speaks_for_itself(result):
             super().v2_runner_item_on_failed(result)
             return
@@ -141,8 +146,9 @@ class CallbackModule(Default):  # type: ignore[misc]
         return noted and self._display.verbosity == 0 and not result.result.get("warnings") and not result.result.get("deprecations")
 
     def _speaks_for_itself(self, result: Any) -> bool:
-        """Tell whether a failure's message is all that a person needs."""
-        return self._display.verbosity == 0 and short_name(result.task) in OURS and bool(result.result.get("msg"))
+        """Tell whether a failure's message is all that a person needs; a module that could not even start has more to tell."""
+        started = "module_stderr" not in result.result and "module_stdout" not in result.result
+        return self._display.verbosity == 0 and short_name(result.task) in OURS and bool(result.result.get("msg")) and started
 
     def _show_failure(self, result: Any, title: str, color: str = constants.COLOR_ERROR) -> None:
         """Show the message, its further lines below each other, without the result that it comes from."""

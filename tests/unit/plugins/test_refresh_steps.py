@@ -36,6 +36,15 @@ PLAY = """
           loop: [one]
           when: failing | default(false)
           vars: {refresh_phase: seed}
+        - name: Hidden
+          ansible.builtin.fail: {msg: nobody-may-see-this}
+          no_log: true
+          ignore_errors: true
+          vars: {refresh_phase: seed}
+        - name: Broken
+          app_command: {argv: ["true"]}
+          ignore_errors: true
+          vars: {refresh_phase: seed, ansible_python_interpreter: "{{ inventory_dir }}/no_python"}
         - name: Seed
           ansible.builtin.fail:
             msg: |-
@@ -62,6 +71,9 @@ dev:
 def _arranged(tmp_path):
     (tmp_path / "play.yml").write_text(PLAY)
     (tmp_path / "hosts.yml").write_text(HOSTS)
+    broken = tmp_path / "no_python"
+    broken.write_text("#!/bin/sh\necho 'libpython is gone' >&2\nexit 127\n")
+    broken.chmod(0o755)
 
 
 def lines(text: str) -> list[str]:
@@ -85,8 +97,10 @@ def test_steps_are_headings_and_bookkeeping_is_left_out(play):
         "  2. Zweitens.",
     ]
     assert ran.stdout.count("Zweitens") == 1, "the message is there once"
+    assert "nobody-may-see-this" not in ran.stdout + ran.stderr
+    assert "libpython is gone" in ran.stdout, "what a module that did not start has said"
     for noise in ("[ERROR]", "Origin:", "FAILED!", "msg:"):
-        assert noise not in ran.stdout + ran.stderr
+        assert noise not in "\n".join(shown[begin:])
 
 
 @pytest.mark.full
@@ -158,7 +172,8 @@ def test_a_narrow_terminal_gets_narrow_lines(tmp_path):
     assert process.wait(60) == 2
     shown = lines(said.decode())
     recap = next(n for n, line in enumerate(shown) if line.startswith("PLAY RECAP"))
-    ours_only = [line for line in [*shown[:recap], *shown[recap + 3 :]] if not line.startswith(("TASK", "PLAY", "STEP"))]
+    first = next(n for n, line in enumerate(shown) if line.startswith("TASK [Seed]"))
+    ours_only = [line for line in [*shown[first:recap], *shown[recap + 3 :]] if not line.startswith(("TASK", "PLAY", "STEP"))]
     assert [line for line in ours_only if len(line) > 72 and "reports" not in line] == []
     begin = next(n for n, line in enumerate(shown) if line.startswith("  1. The database"))
     assert shown[begin + 1].startswith("     "), "it hangs"
