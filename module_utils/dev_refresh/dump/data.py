@@ -1,4 +1,4 @@
-r"""Count the rows of each table in the stream of ``pg_restore --section=data``, exactly and without keeping it.
+r"""Count the rows of each table in its data, or in the stream of ``pg_restore --section=data``, exactly and without keeping it.
 
 In PostgreSQL's COPY text format a row is one line, whatever it contains (line ends in values are written as ``\n``), and the line ``\.`` can only
 be the end (a backslash in a value is doubled). So newlines are counted in big pieces, without looking at single rows.
@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 COPY_END = b"\n\\.\n"
+BLOCK_END = b"\\.\n\n\n"
+"""What pg_dump writes behind the last row of a table."""
 _MOST_COLLECTED = 64 << 20
 
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v"}
@@ -23,6 +25,39 @@ class CopyBlock:
         self.rows: int | None = None
         self.size = 0
         self.collected: bytearray | None = bytearray() if collect else None
+
+
+class CopyCounter:
+    """Feed it the data of one table as the archive holds it: rows, and the end behind the last one."""
+
+    def __init__(self, block: CopyBlock) -> None:
+        self._block = block
+        self._lines = 0
+        self._size = 0
+        self._tail = b"\n"
+
+    def feed(self, data: bytes) -> None:
+        """Take the next piece."""
+        self._lines += data.count(b"\n")
+        self._size += len(data)
+        wanted = len(BLOCK_END) + 1
+        self._tail = data[-wanted:] if len(data) >= wanted else (self._tail + data)[-wanted:]
+        collected = self._block.collected
+        if collected is not None:
+            if len(collected) > _MOST_COLLECTED:
+                self._block.collected = None
+            else:
+                collected += data
+
+    def end(self) -> bool:
+        """Note the rows of the block; tell whether its end came."""
+        if self._tail != b"\n" + BLOCK_END:
+            return False
+        self._block.rows = self._lines - BLOCK_END.count(b"\n")
+        self._block.size = self._size - len(BLOCK_END)
+        if self._block.collected is not None:
+            del self._block.collected[-len(BLOCK_END) :]
+        return True
 
 
 class CopyScanner:

@@ -8,14 +8,16 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from ..errors import Finding
-from ..processes.children import ChildResult
+from ..processes.children import ChildResult, clean_environment, run_child
+from .blocks import locate_blocks
 from .checksums import HashThread, manifest_of, no_manifest
 from .data import CopyBlock, CopyScanner, parse_rows
+from .direct import MissingEndError, read_blocks
 from .header import RIGHT_COMMAND, DamagedArchiveError, Header, read_header
 from .parts import divide
 from .programs import ClientPrograms
 from .reading import read_parts
-from .toc import CopyTarget, Entry, TocEntry, codec, copy_target, encoding_of, list_text, locale_of, read_toc, skipped, unknown_kinds
+from .toc import CopyTarget, Entry, TocEntry, codec, copy_target, encoding_of, list_text, locale_of, read_archive, skipped, unknown_kinds
 
 _AGAIN = "Copy it again and compare its checksum with the one taken at the source; if they are equal, make the dump again"
 
@@ -104,15 +106,16 @@ def read_facts(
     hashing.start()
     try:
         try:
-            _, entries = read_toc(path)
+            _, entries, data_start = read_archive(path)
         except DamagedArchiveError as exc:
             facts.findings.append(Finding(f"{path} is damaged: {exc}", _AGAIN))
         except OSError as exc:
             facts.findings.append(Finding(f"{path} cannot be read: {exc.strerror}", "Look at the disk"))
         else:
             _note_entries(facts, entries)
-            if programs is not None and not facts.findings:
-                _read_data(facts, entries, programs, ledger, deadline - (time.monotonic() - started))
+            if not facts.findings:
+                archive = _Archive(header, entries, data_start)
+                _read_data(facts, archive, programs, ledger, deadline - (time.monotonic() - started))
         hashing.join()
     finally:
         hashing.stop()
@@ -179,27 +182,77 @@ def _note_entries(facts: DumpFacts, entries: Sequence[TocEntry]) -> None:
         facts.findings.append(Finding(f"{facts.path} holds no table at all", f"Look at whether the right database was dumped. {RIGHT_COMMAND}"))
 
 
-def _read_data(facts: DumpFacts, entries: Sequence[TocEntry], programs: ClientPrograms, ledger: LedgerSpec | None, seconds: float) -> None:
-    """Read all data through pg_restore, and count the rows."""
+@dataclass(frozen=True, slots=True)
+class _Archive:
+    """Header, list of contents, and where the data begin."""
+
+    header: Header
+    entries: Sequence[TocEntry]
+    data_start: int
+
+
+def _read_data(facts: DumpFacts, archive: _Archive, programs: ClientPrograms | None, ledger: LedgerSpec | None, seconds: float) -> None:
+    """Read all data and count the rows; through pg_restore where the archive is not of the usual kind."""
+    entries = archive.entries
     encoding = codec(entries)
     with_data = [entry for entry in entries if entry.kind == "TABLE DATA" and entry.copy]
     wanted = _ledger_entry(with_data, ledger)
     blocks = [CopyBlock(entry.copy, collect=entry is wanted) for entry in with_data]
     block_of = {entry.dump_id: block for entry, block in zip(with_data, blocks, strict=True)}
+    until = time.monotonic() + seconds
+    try:
+        places = locate_blocks(facts.path, archive.header, entries, archive.data_start)
+        if places is None:
+            whole = programs is not None and _read_through_program(facts, entries, programs, block_of, seconds)
+        else:
+            whole = programs is None or _is_listed(facts, programs, seconds)
+            if whole:
+                read_blocks(places, archive.header, block_of, seconds=until - time.monotonic())
+    except MissingEndError as exc:
+        whole = False
+        facts.findings.append(Finding(f"{facts.path}: the data of table {exc} is missing or has no end", _AGAIN))
+    except DamagedArchiveError as exc:
+        whole = False
+        facts.findings.append(Finding(f"{facts.path} is {'cut off' if str(exc).startswith('it ends') else 'damaged'}: {exc}", _AGAIN))
+    except TimeoutError:
+        whole = False
+        facts.findings.append(_too_slow(facts, seconds))
+    except OSError as exc:
+        whole = False
+        facts.findings.append(Finding(f"{exc.filename or facts.path} cannot be read: {exc.strerror}", "Look at the disk"))
+    facts.uncompressed_bytes = sum(block.size for block in blocks)
+    if not whole:
+        return
+    facts.complete = True
+    _note_rows(facts, entries, list(zip(with_data, blocks, strict=True)), encoding)
+    if wanted is not None and ledger is not None:
+        _note_ledger(facts, block_of[wanted.dump_id], ledger, encoding)
+
+
+def _is_listed(facts: DumpFacts, programs: ClientPrograms, seconds: float) -> bool:
+    """Tell whether the pg_restore that would restore the dump can read its list of contents; if not, note what it says."""
+    child = run_child([programs.pg_restore, "--list", facts.path], deadline=max(seconds, 0.1), env=clean_environment(os.environ), on_stdout=lambda _: None)
+    if child.timed_out:
+        facts.findings.append(_too_slow(facts, seconds))
+    elif child.returncode != 0:
+        facts.findings.append(_explain(facts, programs, child))
+    return child.returncode == 0
+
+
+def _read_through_program(
+    facts: DumpFacts, entries: Sequence[TocEntry], programs: ClientPrograms, block_of: Mapping[int, CopyBlock], seconds: float
+) -> bool:
+    """Read all data through pg_restore; tell whether it is whole, and note what is wrong."""
     parts = divide(facts.path, entries)
     scanners = [CopyScanner([block_of[entry.dump_id] for entry in part.tables]) for part in parts]
     children = read_parts(programs, facts.path, parts, [scanner.feed for scanner in scanners], deadline=max(seconds, 0.1))
-    facts.uncompressed_bytes = sum(block.size for block in blocks)
     if any(child.timed_out for child in children):
-        facts.findings.append(Finding(f"{facts.path} was not read within {seconds:.0f} s", "Raise the deadline, or look at the disk"))
-        return
-    if any(child.stalled for child in children):
-        facts.findings.append(Finding(f"{facts.path} is damaged (pg_restore makes no progress in it)", _AGAIN))
-        return
+        facts.findings.append(_too_slow(facts, seconds))
+        return False
     failed = next((child for child in children if child.returncode != 0), None)
     if failed is not None:
         facts.findings.append(_explain(facts, programs, failed))
-        return
+        return False
     for part, scanner in zip(parts, scanners, strict=True):
         missing = scanner.unfinished()
         if missing is not None:
@@ -207,11 +260,12 @@ def _read_data(facts: DumpFacts, entries: Sequence[TocEntry], programs: ClientPr
             if missing > 0:
                 what += f" (or that of {part.tables[missing - 1].full_name} before it)"
             facts.findings.append(Finding(what, _AGAIN))
-            return
-    facts.complete = True
-    _note_rows(facts, entries, list(zip(with_data, blocks, strict=True)), encoding)
-    if wanted is not None and ledger is not None:
-        _note_ledger(facts, blocks[with_data.index(wanted)], ledger, encoding)
+            return False
+    return True
+
+
+def _too_slow(facts: DumpFacts, seconds: float) -> Finding:
+    return Finding(f"{facts.path} was not read within {seconds:.0f} s", "Raise the deadline, or look at the disk")
 
 
 def _note_rows(facts: DumpFacts, entries: Sequence[TocEntry], found: list[tuple[TocEntry, CopyBlock]], encoding: str) -> None:

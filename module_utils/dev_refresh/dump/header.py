@@ -52,6 +52,8 @@ class Header:
     source_database: str
     server_version: str
     dump_version: str
+    int_size: int = 4
+    """Bytes of an integer in it, without the one for the sign."""
 
     @property
     def archive_version(self) -> str:
@@ -170,7 +172,7 @@ def parse_header(reader: ArchiveReader, *, directory: bool) -> Header:
         created = datetime(year + 1900, month + 1, day, hour, minute, min(second, 59)).isoformat()
     except (ValueError, OverflowError) as exc:
         raise DamagedArchiveError("the time in its header makes no sense") from exc
-    return Header("directory" if directory else "custom", version, compression, created, reader.text(), reader.text(), reader.text())
+    return Header("directory" if directory else "custom", version, compression, created, reader.text(), reader.text(), reader.text(), int_size)
 
 
 class _RefusedError(Exception):

@@ -71,6 +71,8 @@ class TocEntry:
     dependencies: tuple[int, ...]
     offset: int | None = None
     """Where its data begin in the file."""
+    file_name: str = ""
+    """The file with its data in a dump that is a directory."""
 
     @property
     def full_name(self) -> str:
@@ -101,13 +103,19 @@ class CopyTarget:
 
 def read_toc(path: str) -> tuple[Header, list[TocEntry]]:
     """Return the header and all entries in the archive's order; raises DamagedArchiveError and OSError."""
+    return read_archive(path)[:2]
+
+
+def read_archive(path: str) -> tuple[Header, list[TocEntry], int]:
+    """Return the header, all entries in the archive's order, and where the list ends; raises DamagedArchiveError and OSError."""
     with open(toc_path(path), "rb") as file:
         reader = ArchiveReader(file)
         header = parse_header(reader, directory=toc_path(path) != path)
         count = reader.integer()
         if not 0 <= count <= _MOST_ENTRIES:
             raise DamagedArchiveError(f"it claims {count} entries")
-        return header, list(_entries(reader, header, count))
+        entries = list(_entries(reader, header, count))
+        return header, entries, file.tell()
 
 
 def _entries(reader: ArchiveReader, header: Header, count: int) -> Iterator[TocEntry]:
@@ -138,15 +146,15 @@ def _entries(reader: ArchiveReader, header: Header, count: int) -> Iterator[TocE
             if not dependency.isdigit():
                 raise DamagedArchiveError("a dependency in its list of contents makes no sense")
             dependencies.append(int(dependency))
+        file_name, offset = "", None
         if header.format == "directory":
-            reader.raw()  # file name
-            offset = None
+            file_name = reader.text()
         else:
             offset = reader.offset()
         if kind == "ENCODING":
             reader.encoding = _CODECS.get(_quoted(definition), "utf-8")
         keep = kind in ("TABLE", "DATABASE", "ENCODING", "TABLE ATTACH")
-        yield TocEntry(dump_id, kind, schema, name, owner, has_data, copy, definition if keep else "", tuple(dependencies), offset)
+        yield TocEntry(dump_id, kind, schema, name, owner, has_data, copy, definition if keep else "", tuple(dependencies), offset, file_name)
 
 
 def encoding_of(entries: Sequence[TocEntry]) -> str:
