@@ -13,9 +13,17 @@ for folder in ("library", "demo"):
     sys.path.insert(0, str(ROOT / folder))
 
 
+NOTED = {
+    "crash points": "Crash points: {} tried; the next run ended in the undisturbed state after each of them.",
+    "forecasts": "Forecasts: {} situations; the next run did what was foretold in each of them.",
+}
+"""Properties that tests note, a number each, and what the end of the test run says of their sum."""
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say at how many points runs were made to die (tests note it as the property ``crash points``)."""
+    """Say at how many points runs were made to die, and the like, also with several workers."""
     passed = terminalreporter.stats.get("passed", [])
-    tried = sum(value for report in passed for name, value in report.user_properties if name == "crash points")
-    if tried:
-        terminalreporter.write_line(f"Crash points: {tried} tried; the next run ended in the undisturbed state after each of them.")
+    for noted, said in NOTED.items():
+        tried = sum(value for report in passed for name, value in report.user_properties if name == noted)
+        if tried:
+            terminalreporter.write_line(said.format(tried))

@@ -28,7 +28,7 @@ def place(cluster, tmp_path_factory):
 
 
 @pytest.mark.parametrize("number", [pytest.param(n, marks=() if n in SAMPLE else pytest.mark.full) for n in range(SITUATIONS)])
-def test_the_forecast_is_the_next_run(place, number):
+def test_the_forecast_is_the_next_run(place, number, record_property):
     there = situation(number)
     print(there)
     dump = place.build(there)
@@ -63,6 +63,7 @@ def test_the_forecast_is_the_next_run(place, number):
         assert verified["ok"], verified["findings"]
         assert verified["api"]["calls"] - 1 == forecast["estimate"]["verification"]
         assert place.seed(there, check=True)["changed"] is False
+    record_property("forecasts", 1)
 
 
 def test_the_situations_are_of_every_kind():
