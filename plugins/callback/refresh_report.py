@@ -126,7 +126,7 @@ class CallbackModule(CallbackBase):
     def _write_fleet(self, reports: Sequence[tuple[dict[str, Any], Path | None]]) -> None:
         """Show all hosts in a table, and write it beside their reports."""
         self._show_banner("ALL HOSTS")
-        for line in summary.render_fleet([record for record, _ in reports]):
+        for line in summary.render_fleet([record for record, _ in reports], terminal_width()):
             self._show(line)
         first = next((page for _, page in reports if page), None)
         if first:

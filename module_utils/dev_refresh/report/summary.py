@@ -74,10 +74,10 @@ def render(record: Mapping[str, Any], report: str | None, width: int | None = No
     return lines
 
 
-def render_fleet(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def render_fleet(records: Sequence[Mapping[str, Any]], width: int | None = None) -> list[str]:
     """Return the lines for all hosts of a run together: one each, those that need somebody first, and how many there are of each kind."""
     found = ranked(records)
-    rows = _fleet_states(found) if any(record["state"] for record in records) else _fleet_runs(found)
+    rows = _fleet_states(found, width) if any(record["state"] for record in records) else _fleet_runs(found)
     return [*rows, "", f"  {len(records)} hosts: {kinds(records)}"]
 
 
@@ -98,12 +98,13 @@ def _fleet_runs(records: Sequence[Mapping[str, Any]]) -> list[str]:
     return _aligned([heads, *rows])
 
 
-def _fleet_states(records: Sequence[Mapping[str, Any]]) -> list[str]:
+def _fleet_states(records: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:
     rows = []
     for record in records:
         marker = record["state"].get("marker") or {}
-        rows.append((str(record["host"]), moment(str(marker.get("dump_created") or "")), str(marker.get("tenant_name") or ""), verdict(record)))
-    return _aligned([("host", "dump made", "seeded in", ""), *rows], right=())
+        rows.append((str(record["host"]), moment(str(marker.get("dump_created") or "")), str(marker.get("tenant_name") or "")))
+    head, *found = _aligned([("host", "dump made", "seeded in"), *rows], right=(), pad=True)
+    return [head.rstrip(), *(line for start, record in zip(found, records, strict=True) for line in hang(f"{start}  ", verdict(record), width))]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], total: str, width: int | None) -> list[str]:
@@ -126,12 +127,12 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]], total: str, widt
     return [line(heads), rule, *(text for row in rows for text in lines(row)), rule, line(whole)]
 
 
-def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int] | None = None) -> list[str]:
-    """Return the rows with the columns ``right`` right aligned (left out: all but the first)."""
+def _aligned(rows: Sequence[Sequence[str]], right: Sequence[int] | None = None, *, pad: bool = False) -> list[str]:
+    """Return the rows with the columns ``right`` right aligned (left out: all but the first), all of one length if ``pad``."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     right = range(1, len(widths)) if right is None else right
-    return [
-        "  "
-        + "  ".join(value.rjust(wide) if column in right else value.ljust(wide) for column, (value, wide) in enumerate(zip(row, widths, strict=True))).rstrip()
-        for row in rows
-    ]
+    lines = []
+    for row in rows:
+        cells = [value.rjust(wide) if column in right else value.ljust(wide) for column, (value, wide) in enumerate(zip(row, widths, strict=True))]
+        lines.append("  " + "  ".join(cells))
+    return lines if pad else [line.rstrip() for line in lines]

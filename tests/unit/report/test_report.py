@@ -349,6 +349,7 @@ def test_a_status_is_answered_in_a_table_with_verdict_and_next_command() -> None
     ]
     fleet = "\n".join(summary.render_fleet([status_of(), status_of()]))
     assert "dev1  2026-11-20 02:00  Demo Company (NZ)  Restored and seeded, but not verified yet." in fleet
+    assert max(len(line) for line in summary.render_fleet([status_of(), status_of()], 70)) <= 70
 
 
 @pytest.mark.parametrize(
