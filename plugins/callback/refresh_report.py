@@ -203,10 +203,7 @@ class CallbackModule(CallbackBase):
     def _command(self, playbook: str | None = None) -> str:
         """Return the command that was given, less what was given by ``-e``: that may be secret; or the one that runs ``playbook`` instead."""
         given = context.CLIARGS
-        words = ["ansible-playbook"]
-        inventories = list(given.get("inventory") or [])
-        if inventories != list(constants.DEFAULT_HOST_LIST):
-            words += [word for path in inventories for word in ("-i", path if path.endswith(",") else os.path.relpath(path))]
+        words = ["ansible-playbook", *_inventories()]
         words.append(playbook or self._playbook)
         if given.get("subset"):
             words += ["--limit", str(given["subset"])]
@@ -224,7 +221,8 @@ class CallbackModule(CallbackBase):
             started=datetime.now(UTC),
             command=self._command(),
             playbook=Path(self._playbook).stem,
-            restore_command=self._command(os.path.relpath(ROOT / "restore_dev.yml")),
+            restore_command=self._command(_shortest(ROOT / "restore_dev.yml")),
+            ping_command=shlex.join(["ansible", *_inventories(), "-m", "ping", name]),
             check=bool(context.CLIARGS.get("check")),
             demo=bool(templar.template(demo)),
         )
@@ -234,6 +232,14 @@ class CallbackModule(CallbackBase):
                 self._show("DEMO: the sandbox and the demo app; no real organisation is touched.", color="cyan")
             if run.check and not is_answer(run.playbook):
                 self._show('Check mode: nothing is changed; "changed" says what a run would change.', color="cyan")
+
+
+def _inventories() -> list[str]:
+    """Return the options that name the inventories, if others were given than the usual one."""
+    given = list(context.CLIARGS.get("inventory") or [])
+    if given == list(constants.DEFAULT_HOST_LIST):
+        return []
+    return [word for path in given for word in ("-i", path if path.endswith(",") else _shortest(Path(path)))]
 
 
 def _shortest(path: Path) -> str:

@@ -157,7 +157,7 @@ class CallbackModule(Default):  # type: ignore[misc]
         self._handle_warnings(result.result)
         width = terminal_width()
         shown = [f"{title}[{self.host_label(result)}]"]
-        for line in str(result.result["msg"]).strip().splitlines():
+        for line in str(result.result["msg"]).strip().removeprefix("Task failed: ").splitlines():
             # a line keeps its own indent, a numbered one hangs beside its number
             lead = re.match(r"\s*(\d+\. )?", line)
             start = lead[0] if lead else ""

@@ -50,6 +50,8 @@ class HostRun:
     """The playbook's name, less its folder and ending."""
     restore_command: str = "ansible-playbook restore_dev.yml"
     """The command that refreshes this host."""
+    ping_command: str = ""
+    """The command that tries the connection to this host."""
     check: bool = False
     demo: bool = False
     phases: dict[str, Phase] = field(default_factory=lambda: {name: Phase(name) for name in PHASES})
@@ -85,7 +87,8 @@ class HostRun:
         result = result or {}
         if status == "unreachable":
             self.unreachable = True
-            self.failure = str(result.get("msg", "unreachable")).strip()
+            # Ansible's own first words say nothing
+            self.failure = str(result.get("msg", "unreachable")).strip().removeprefix("Task failed: ")
             status = "failed"
         elif status == "failed" and self.failure is None:
             self.failure = _reason(result)
@@ -225,7 +228,7 @@ class HostRun:
         """Return what the user does next, in one sentence, or None."""
         status = self.status
         if status == "unreachable":
-            return f"Check the connection with `ansible -m ping {self.host}`, then run `{self.command}` again."
+            return f"Check the connection with `{self.ping_command or f'ansible -m ping {self.host}'}`, then run `{self.command}` again."
         if status == "incomplete":
             after = self.xero.get("resume_after")
             return f"Run `{self.command}` again" + (f" after {after}" if after else "") + "; it goes on where this run stopped."

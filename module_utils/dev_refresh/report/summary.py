@@ -95,7 +95,7 @@ def _fleet_runs(records: Sequence[Mapping[str, Any]]) -> list[str]:
         )
         for record in records
     ]
-    return _aligned([heads, *rows])
+    return _aligned([heads, *rows], right=(3, 4, 5))
 
 
 def _fleet_states(records: Sequence[Mapping[str, Any]], width: int | None) -> list[str]:

@@ -76,7 +76,8 @@ def test_every_host_has_its_report(play, tmp_path):
     phases = {host: {phase["name"]: phase["status"] for phase in record["phases"] if phase["status"] != "skipped"} for host, record in found.items()}
     assert phases == {"fine": {"guard": "ok", "swap": "changed"}, "broken": {"guard": "ok", "stage": "failed"}, "gone": {"guard": "failed"}}
     assert found["broken"]["failure"] == {"task": "Stop here", "message": "The dump is cut off. Copy it again."}, "the first failure, not the rescue's"
-    assert "No route to host" in found["gone"]["failure"]["message"]
+    assert found["gone"]["failure"]["message"].startswith("Failed to connect to the host via ssh: ssh: connect to host gone port 22: No route to host")
+    assert "`ansible -i hosts.yml -m ping gone`" in found["gone"]["next_step"]
     assert "`ansible-playbook -i hosts.yml play.yml`" in found["broken"]["next_step"]
     for host in found:
         assert f"SUMMARY {host}" in ran.stdout
