@@ -66,7 +66,7 @@ def render(record: Mapping[str, Any], report: str | None, width: int | None = No
     if record["failure"] and record["status"] != "incomplete":
         first, *more = str(record["failure"]["message"]).splitlines() or [""]
         where = f'"{bare(record["failure"]["task"])}": ' if record["failure"]["task"] else ""
-        add("", f"{where}{first}" + (" (they are listed above and in the report)" if more else ""))
+        add("", f"{where}{first}" + (" (listed above and in the report)" if more else ""))
     if report:
         add("Report: ", report)
     if record["next_step"]:

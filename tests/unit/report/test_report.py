@@ -249,7 +249,7 @@ def test_a_failed_check_forecasts_nothing():
     host.task("guard", status="failed", seconds=1.0, result={"msg": "Nothing was changed. 2 things:\n1. x\n2. y"}, task="Refuse")
     lines = summary.render(host.record(START), None)
     assert not [line for line in lines if "What a run would do" in line]
-    assert '  "Refuse": Nothing was changed. 2 things: (they are listed above and in the report)' in lines
+    assert '  "Refuse": Nothing was changed. 2 things: (listed above and in the report)' in lines
 
 
 def test_summary_says_verdict_report_and_next_step():
