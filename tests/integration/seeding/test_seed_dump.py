@@ -10,7 +10,6 @@ from ansible.module_utils.dev_refresh.mapping import parse_mapping
 from ansible.module_utils.dev_refresh.postgres import marker
 from ansible.module_utils.dev_refresh.postgres.mapped_tables import move_original_ids
 from seeding_app import App, counts, key
-from world.postgres_server import wheel_bin_dir
 
 
 @pytest.fixture
@@ -22,7 +21,7 @@ def dumped(small_world: App) -> App:
     app.sql("UPDATE client_client SET xero_contact_id = gen_random_uuid()")
     app.sql("UPDATE job_job SET xero_project_id = gen_random_uuid()")
     app.sql("CREATE TABLE holiday (day date)")
-    app.options = {"dump": str(dump(app)), "bin_dir": str(wheel_bin_dir())}
+    app.options = {"dump": str(dump(app)), "bin_dir": str(app.cluster.server.bin_dir)}
     return app
 
 
@@ -30,7 +29,7 @@ def dump(app: App) -> Path:
     """Dump the database."""
     path = app.folder / "app.dump"
     server = app.cluster.server
-    argv = [str(wheel_bin_dir() / "pg_dump"), "-Fc", "-h", "127.0.0.1", "-p", str(server.port), "-U", server.superuser, "-f", str(path), app.database]
+    argv = [str(server.bin_dir / "pg_dump"), "-Fc", "-h", "127.0.0.1", "-p", str(server.port), "-U", server.superuser, "-f", str(path), app.database]
     subprocess.run(argv, env={**os.environ, "PGPASSWORD": server.password}, check=True, timeout=60)
     return path
 
