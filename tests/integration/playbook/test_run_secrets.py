@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
-import re
 import signal
 import subprocess
 import threading
@@ -15,7 +15,6 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-TOKEN = re.compile(r"eyJ[\w-]{8,}\.[\w-]{8,}")
 
 
 class ProcessWatch(threading.Thread):
@@ -58,6 +57,12 @@ def leaks(text, secrets):
     return [name for name, value in secrets.items() if value in text]
 
 
+def tokens(stage):
+    """Return every access token that the sandbox has given so far."""
+    given = json.loads((stage.world.folder / "sandbox" / "state.json").read_text())["tokens"]["access"]
+    return {f"token {number}": token for number, token in enumerate(given)}
+
+
 def written(folder):
     for path in folder.rglob("*"):
         if path.is_file():
@@ -84,12 +89,11 @@ def test_no_secret_is_shown_or_left(stage, secrets, tmp_path, arguments, extra, 
     finally:
         watch.stop()
     assert ran.code == code, ran.output[-4000:]
-    assert leaks(ran.output, secrets) == []
+    assert leaks(ran.output, secrets | tokens(stage)) == []
     assert watch.seen == set(), "on a command line"
     for folder in (stage.world.folder / "reports", stage.world.folder / "logs", tmp_path):
         for path, text in written(folder):
-            assert leaks(text, secrets) == [], path
-            assert not TOKEN.search(text), f"a token in {path}"
+            assert leaks(text, secrets | tokens(stage)) == [], path
 
 
 def in_the_restore(stage):
@@ -140,8 +144,8 @@ def test_no_secret_is_shown_or_left_by_an_interrupted_run(stage, secrets, tmp_pa
     folders = (stage.world.folder / "reports", stage.world.folder / "logs", tmp_path)
     texts = [(path, text) for folder in folders for path, text in written(folder)]
     assert {"stdout", "stderr", "dev1.json"} <= {path.name for path, _ in texts}
+    assert tokens(stage)
     for path, text in texts:
-        assert leaks(text, secrets) == [], path
-        assert not TOKEN.search(text), f"a token in {path}"
+        assert leaks(text, secrets | tokens(stage)) == [], path
     assert stage.run().code == 0
     assert stage.world.disagreements() == []
