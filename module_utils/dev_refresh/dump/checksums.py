@@ -45,6 +45,8 @@ class HashThread(threading.Thread):
         self.size = 0
         self.findings: list[Finding] = []
         self.manifest_sha256: str | None = None
+        self.identity = identity_of(path)
+        """What the dump was before it was read."""
 
     def stop(self) -> None:
         """End it without a result."""
@@ -97,6 +99,15 @@ class HashThread(threading.Thread):
                 self.findings.append(Finding(f"{self._path} contains {name}, which its manifest {manifest} does not list", again))
             elif found[name] != listed[name]:
                 self.findings.append(Finding(f"{os.path.join(self._path, name)} does not have the checksum in its manifest: it was damaged on the way", again))
+
+
+def identity_of(path: str) -> tuple[tuple[int, int, int, int], ...]:
+    """Return what changes when the dump is written to or replaced."""
+    try:
+        paths = [path, *(os.path.join(path, name) for name in sorted(os.listdir(path)))] if os.path.isdir(path) else [path]
+        return tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns) for s in map(os.stat, paths))
+    except OSError:
+        return ()
 
 
 def manifest_of(path: str) -> str | None:

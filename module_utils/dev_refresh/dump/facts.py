@@ -10,7 +10,7 @@ from typing import Any
 from ..errors import Finding
 from ..processes.children import ChildResult, clean_environment, run_child
 from .blocks import locate_blocks
-from .checksums import HashThread, manifest_of, no_manifest
+from .checksums import HashThread, identity_of, manifest_of, no_manifest
 from .data import CopyBlock, CopyScanner, parse_rows
 from .direct import MissingEndError, read_blocks
 from .header import RIGHT_COMMAND, DamagedArchiveError, Header, read_header
@@ -87,11 +87,13 @@ def read_facts(
     ledger: LedgerSpec | None = None,
     sha256_expected: str | None = None,
     server_major: int | None = None,
+    hashed: HashThread | None = None,
     deadline: float = 3600,
 ) -> DumpFacts:
     """Read the dump at ``path`` once and return its facts; whatever is wrong with it is in their findings, nothing is raised for it.
 
-    Without ``programs`` only its header, list of contents and checksum are read. ``server_major`` is that of the server that it is for.
+    Without ``programs`` data that only pg_restore can read are not read. ``server_major`` is that of the server that it is for. ``hashed`` has
+    taken the checksum already, which holds if the dump has not been touched since.
     """
     started = time.monotonic()
     facts = DumpFacts(path)
@@ -101,9 +103,11 @@ def read_facts(
         return facts
     _note_header(facts, header)
     facts.findings += _version_findings(facts, header, programs, server_major)
-    before = _identity(path)
-    hashing = HashThread(path, seconds=deadline)
-    hashing.start()
+    if hashed is not None and hashed.sha256 and hashed.identity == identity_of(path):
+        hashing = hashed
+    else:
+        hashing = HashThread(path, seconds=deadline)
+        hashing.start()
     try:
         try:
             _, entries, data_start = read_archive(path)
@@ -116,13 +120,14 @@ def read_facts(
             if not facts.findings:
                 archive = _Archive(header, entries, data_start)
                 _read_data(facts, archive, programs, ledger, deadline - (time.monotonic() - started))
-        hashing.join()
+        if hashing is not hashed:
+            hashing.join()
     finally:
         hashing.stop()
     facts.sha256, facts.bytes = hashing.sha256, hashing.size
     facts.findings += hashing.findings
     facts.findings += _checksum_findings(facts, hashing, sha256_expected)
-    if _identity(path) != before:
+    if identity_of(path) != hashing.identity:
         remedy = "Wait until its copy is finished; copy to another name first and rename it at the end"
         facts.findings.append(Finding(f"{path} changed while it was read", remedy))
     facts.seconds = time.monotonic() - started
@@ -327,12 +332,3 @@ def _checksum_findings(facts: DumpFacts, hashing: HashThread, expected: str | No
     if facts.format == "directory" and expected is None and manifest_of(facts.path) is None:
         return [no_manifest(facts.path)]
     return []
-
-
-def _identity(path: str) -> tuple[tuple[int, int, int, int], ...]:
-    """Return what changes when the dump is written to or replaced."""
-    try:
-        paths = [path, *(os.path.join(path, name) for name in sorted(os.listdir(path)))] if os.path.isdir(path) else [path]
-        return tuple((s.st_dev, s.st_ino, s.st_size, s.st_mtime_ns) for s in map(os.stat, paths))
-    except OSError:
-        return ()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import Finding, RefreshError
 from . import marker
-from .sessions import Session, execute, execute_long, server_words, transaction
+from .sessions import Session, execute, execute_at_once, execute_long, server_words, transaction
 
 
 def table_identifier(table: str) -> Any:
@@ -34,28 +34,51 @@ def count_rows(session: Session, tables: Iterable[str], *, unseen: bool = False)
     Rows that row-level security hides from the tables' own owner are an error of the server's, or with ``unseen`` are counted too (not on live: it
     takes a lock).
     """
-    from psycopg2 import sql
-
-    kinds = {
-        f"{schema}.{name}": (str(kind), bool(hidden))
-        for schema, name, kind, hidden in execute(
-            session,
-            "SELECT n.nspname, c.relname, c.relkind, c.relforcerowsecurity AND row_security_active(c.oid)"
-            " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace",
-        )
-    }
+    kinds = _read_kinds(session)
     for table in tables:
         if table not in kinds:
             yield table, None
             continue
         kind, hidden = kinds[table]
-        # a partitioned table has no rows but those of its partitions
-        count = sql.SQL("SELECT count(*) FROM {}{}").format(sql.SQL("" if kind == "p" else "ONLY "), table_identifier(table))
         if hidden and unseen:
             with transaction(session), all_rows(session):
-                yield table, int(execute_long(session, count)[0][0])
+                yield table, int(execute_long(session, _count_of(table, kind))[0][0])
         else:
-            yield table, int(execute_long(session, count)[0][0])
+            yield table, int(execute_long(session, _count_of(table, kind))[0][0])
+
+
+def count_rows_at_once(sessions: Sequence[Session], tables: Mapping[str, int], *, beside: str) -> Iterator[tuple[str, int | None]]:
+    """Yield each ``schema.table`` with its exact number of rows as it is counted, hidden rows included; None if it does not exist.
+
+    The sessions share the tables, the biggest (by ``tables``) first, and one of them begins with the statement ``beside``.
+    """
+    kinds = _read_kinds(sessions[0])
+    hidden = [table for table in tables if table in kinds and kinds[table][1]]
+    yield from ((table, None) for table in tables if table not in kinds)
+    seen = sorted((table for table in tables if table in kinds and not kinds[table][1]), key=lambda table: -tables[table])
+    for place, rows in execute_at_once(sessions, [beside, *(_count_of(table, kinds[table][0]) for table in seen)]):
+        if place > 0:
+            yield seen[place - 1], int(rows[0][0])
+    # last, since seeing these rows takes locks
+    yield from count_rows(sessions[0], hidden, unseen=True)
+
+
+def _read_kinds(session: Session) -> dict[str, tuple[str, bool]]:
+    """Return of each ``schema.table`` its pg_class.relkind and whether row-level security hides rows of it from this role."""
+    rows = execute(
+        session,
+        "SELECT n.nspname, c.relname, c.relkind, c.relforcerowsecurity AND row_security_active(c.oid)"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace",
+    )
+    return {f"{schema}.{name}": (str(kind), bool(hidden)) for schema, name, kind, hidden in rows}
+
+
+def _count_of(table: str, kind: str) -> Any:
+    """Return the statement that counts a table's own rows."""
+    from psycopg2 import sql
+
+    # a partitioned table has no rows but those of its partitions
+    return sql.SQL("SELECT count(*) FROM {}{}").format(sql.SQL("" if kind == "p" else "ONLY "), table_identifier(table))
 
 
 @contextmanager
@@ -116,6 +139,11 @@ def choose_anchors(session: Session, preferred: Sequence[str], *, most: int = 6)
         found.extend(str(row[0]) for row in rows)
     found.extend(str(row[0]) for row in everything)
     return list(dict.fromkeys(found))[:most]
+
+
+def setting_bytes(session: Session, name: str) -> int:
+    """Return a setting that is an amount of memory in kilobytes."""
+    return 1024 * int(execute(session, "SELECT setting::bigint FROM pg_settings WHERE name = %s", (name,))[0][0])
 
 
 def database_oid(session: Session) -> int:

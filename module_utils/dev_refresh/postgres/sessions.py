@@ -2,8 +2,11 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from ..errors import RefreshError
@@ -16,7 +19,10 @@ if TYPE_CHECKING:
 else:
     Session = Any
 
-__all__ = ["Session", "execute", "execute_long", "explained", "transaction"]
+__all__ = ["Session", "execute", "execute_at_once", "execute_long", "explained", "transaction"]
+
+CANCEL_SECONDS = 5.0
+"""How long a statement may take to end after it was cancelled."""
 
 # errors whose detail names keys only; other details may quote a whole row
 _SAFE_DETAILS = ("23503", "23505", "55006", "42501")
@@ -78,6 +84,57 @@ def execute_long(session: Session, statement: Any) -> list[tuple[Any, ...]]:
     if failures:
         raise failures[0]
     return rows
+
+
+def execute_at_once(sessions: Sequence[Session], statements: Sequence[Any]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """Run statements in several sessions at once, and yield place and rows of each as it ends; a signal or the first error ends all."""
+    waiting = deque(enumerate(statements))
+    done: SimpleQueue[tuple[int, list[tuple[Any, ...]] | BaseException]] = SimpleQueue()
+
+    def work(session: Session) -> None:
+        while True:
+            try:
+                place, statement = waiting.popleft()
+            except IndexError:
+                return
+            try:
+                done.put((place, execute(session, statement)))
+            except BaseException as error:
+                done.put((place, error))
+                return
+
+    threads = [threading.Thread(target=work, args=(session,), name="statements", daemon=True) for session in sessions]
+    for thread in threads:
+        thread.start()
+    try:
+        # a function of its own: in Python 3.11 a signal's exception at the loop's end would not be seen by an `except` around the loop
+        yield from _results(done, len(statements))
+    except BaseException:
+        waiting.clear()
+        until = time.monotonic() + CANCEL_SECONDS
+        while any(thread.is_alive() for thread in threads) and time.monotonic() < until:
+            # again and again: a request that comes before the statement is under way is lost
+            for thread, session in zip(threads, sessions, strict=True):
+                if thread.is_alive():
+                    with suppress(Exception):
+                        session.cancel()
+                    thread.join(0.1)
+        raise
+    for thread in threads:
+        thread.join()
+
+
+def _results(done: SimpleQueue[tuple[int, list[tuple[Any, ...]] | BaseException]], left: int) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """Yield what comes, in short waits, so that a signal is handled."""
+    while left:
+        try:
+            place, rows = done.get(timeout=0.5)
+        except Empty:
+            continue
+        if isinstance(rows, BaseException):
+            raise rows
+        left -= 1
+        yield place, rows
 
 
 @contextmanager

@@ -28,6 +28,8 @@ class LocatedDump:
     file: DumpFile
     expected: ExpectedChecksum
     findings: tuple[Finding, ...]
+    hashing: HashThread | None = None
+    """What has taken the hash."""
 
 
 def locate_dump(request: Request, *, deadline: float) -> LocatedDump:
@@ -50,11 +52,11 @@ def locate_dump(request: Request, *, deadline: float) -> LocatedDump:
     if hashing.sha256 and expected.sha256 and expected.sha256 not in (hashing.sha256, hashing.manifest_sha256):
         remedy = "It is another dump or was damaged on the way: copy it again, or correct the expected checksum"
         findings.append(Finding(f"The checksum of {path} is sha256:{hashing.sha256}, and sha256:{expected.sha256} is expected ({expected.source})", remedy))
-    return LocatedDump(DumpFile(os.path.abspath(path), hashing.sha256, hashing.size), expected, tuple(findings))
+    return LocatedDump(DumpFile(os.path.abspath(path), hashing.sha256, hashing.size), expected, tuple(findings), hashing)
 
 
 def read_dump(request: Request, dump: LocatedDump, *, server_major: int, deadline: float) -> tuple[DumpFacts | None, ClientPrograms | None, list[Finding]]:
-    """Return the dump's facts and the programs that restore it, with all findings; its hash is taken anew in the same pass."""
+    """Return the dump's facts and the programs that restore it, with all findings; its hash is taken anew if it changed."""
     findings: list[Finding] = []
     programs: ClientPrograms | None = None
     try:
@@ -65,5 +67,8 @@ def read_dump(request: Request, dump: LocatedDump, *, server_major: int, deadlin
         return request.dump_facts, programs, findings + findings_here(request.dump_facts, programs, server_major)
     if not dump.file.path or is_pattern(dump.file.path):
         return None, programs, findings
-    facts = read_facts(dump.file.path, programs=programs, server_major=server_major, sha256_expected=dump.expected.sha256, deadline=deadline)
+    expected = dump.expected.sha256
+    facts = read_facts(
+        dump.file.path, programs=programs, server_major=server_major, sha256_expected=expected, hashed=dump.hashing, deadline=deadline
+    )
     return facts, programs, findings + list(facts.findings)

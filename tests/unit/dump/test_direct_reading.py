@@ -15,6 +15,7 @@ from ansible.module_utils.dev_refresh.dump import blocks as blocks_module
 from ansible.module_utils.dev_refresh.dump import direct as direct_module
 from ansible.module_utils.dev_refresh.dump import inflate as inflate_module
 from ansible.module_utils.dev_refresh.dump.blocks import locate_blocks
+from ansible.module_utils.dev_refresh.dump.checksums import HashThread
 from ansible.module_utils.dev_refresh.dump.data import BLOCK_END, CopyBlock, CopyCounter, parse_rows
 from ansible.module_utils.dev_refresh.dump.direct import MissingEndError, read_blocks
 from ansible.module_utils.dev_refresh.dump.facts import read_facts
@@ -226,3 +227,18 @@ def test_facts_need_no_client_programs(tmp_path: Path):
     facts = read_facts(str(path), programs=None)
     assert (facts.findings, facts.complete) == ([], True)
     assert facts.rows == {f"public.{name}": data.count(b"\n") for name, data in ROWS.items()}
+
+
+def test_a_checksum_taken_before_holds_until_the_dump_is_touched(tmp_path: Path, monkeypatch):
+    path = tmp_path / "made.dump"
+    path.write_bytes(whole())
+    hashed = HashThread(str(path), seconds=60)
+    hashed.run()
+    taken: list[str] = []
+    run = HashThread.run
+    monkeypatch.setattr(HashThread, "run", lambda thread: (taken.append("again"), run(thread))[1])
+    assert (read_facts(str(path), programs=None, hashed=hashed).sha256, taken) == (hashed.sha256, [])
+    os.utime(path, (1, 1))
+    assert (read_facts(str(path), programs=None, hashed=hashed).sha256, taken) == (hashed.sha256, ["again"])
+    path.write_bytes(path.read_bytes() + b"more")
+    assert read_facts(str(path), programs=None, hashed=hashed).sha256 != hashed.sha256
