@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -56,9 +56,13 @@ def watched(pg: Any) -> Iterator[None]:
 
 def restorers(child: subprocess.Popen[bytes]) -> tuple[list[int], list[int]]:
     """Return the processes of pg_restore itself and of its workers."""
-    found = [process for process in psutil.Process(child.pid).children(recursive=True) if process.name() == "pg_restore"]
-    pids = {process.pid for process in found}
-    return [process.pid for process in found if process.ppid() not in pids], [process.pid for process in found if process.ppid() in pids]
+    parent_of: dict[int, int] = {}
+    for process in psutil.Process(child.pid).children(recursive=True):
+        # one that ends while we look does not count
+        with suppress(psutil.NoSuchProcess):
+            if process.name() == "pg_restore":
+                parent_of[process.pid] = process.ppid()
+    return [pid for pid, parent in parent_of.items() if parent not in parent_of], [pid for pid, parent in parent_of.items() if parent in parent_of]
 
 
 def converges(pg: Any, dump: Path, undisturbed: str, wait_for: Any) -> None:
