@@ -84,13 +84,14 @@ def test_sudo_that_is_not_allowed_is_said_in_the_guard(fleet, host):
     sudoers.write_text("deploy ALL=(jobs) NOPASSWD: ALL\n")
     sudoers.chmod(0o440)
     try:
-        done = fleet.run()
+        done = fleet.run(extra={"app_services_units": ["jobs-web"]})
     finally:
         sudoers.chmod(0o640)
         sudoers.write_text(before)
         sudoers.chmod(0o440)
     assert done.code == 2, done.output
     assert "deploy ALL=(postgres) NOPASSWD: ALL" in done.text, done.output
+    assert "deploy ALL=(root) NOPASSWD: ALL" in done.text, "units are stopped by root"
     assert "Nothing was changed" in done.text
 
 
