@@ -13,6 +13,8 @@ from .tables import TableDump
 
 ReadTable = Callable[[str], TableDump]
 """Returns the table of this name, or raises RefreshError."""
+MOST_BYTES = 64 << 20
+"""So long may the text be: it goes through a module's options, several times in memory."""
 
 
 def make_excerpt(read: ReadTable, tables: Iterable[str]) -> str:
@@ -33,7 +35,11 @@ def make_excerpt(read: ReadTable, tables: Iterable[str]) -> str:
             "encoding": dump.encoding,
             "rows": base64.b64encode(rows).decode(),
         }
-    return base64.b64encode(zlib.compress(json.dumps(found).encode())).decode()
+    text = base64.b64encode(zlib.compress(json.dumps(found).encode())).decode()
+    if len(text) > MOST_BYTES:
+        what = f"The mapped tables are too large to be handed on for a dry run ({len(text) >> 20} MiB compressed)"
+        raise RefreshError(f"{what}. Copy the dump to the host, set database_restore_dump_source to host, and look again.")
+    return text
 
 
 def read_excerpt(text: str) -> ReadTable:

@@ -38,6 +38,12 @@ def test_no_name_of_a_row_is_in_the_text():
     assert "Acme" not in make_excerpt(read, ["client"])
 
 
+def test_tables_too_large_for_it_are_said(monkeypatch):
+    monkeypatch.setattr("ansible.module_utils.dev_refresh.dump.excerpt.MOST_BYTES", 100)
+    with pytest.raises(RefreshError, match="too large to be handed on"):
+        make_excerpt(read, ["client"])
+
+
 @pytest.mark.parametrize("text", ["", "no base64 at all", "AAAA"])
 def test_damage_on_the_way_is_said(text):
     with pytest.raises(RefreshError, match="damaged"):
