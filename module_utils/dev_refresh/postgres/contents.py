@@ -81,6 +81,11 @@ def _count_of(table: str, kind: str) -> Any:
     return sql.SQL("SELECT count(*) FROM {}{}").format(sql.SQL("" if kind == "p" else "ONLY "), table_identifier(table))
 
 
+def hides_rows(session: Session) -> bool:
+    """Tell whether forced row-level security hides rows of any table from this role."""
+    return any(hidden for _, hidden in _read_kinds(session).values())
+
+
 @contextmanager
 def all_rows(session: Session) -> Iterator[None]:
     """Let the owner see the rows of its tables that forced row-level security hides from it: inside the block, in the caller's transaction.

@@ -91,7 +91,7 @@ def _restore(work: Workspace, plan: Plan, result: dict[str, Any]) -> None:
     """Restore and sanitise; a failure leaves no staging database behind and live as it was."""
     started = time.monotonic()
     try:
-        result["seconds"]["stage"] = stage(work, plan)
+        result["seconds"]["stage"], moved = stage(work, plan)
         done = sanitise(work)
     except BaseException as error:
         discard_staging(work)
@@ -100,7 +100,7 @@ def _restore(work: Workspace, plan: Plan, result: dict[str, Any]) -> None:
             error.details = {**result, "changed": False, "phase": None, "seconds": seconds, **error.details}
         raise
     result["seconds"]["sanitise"] = done.seconds
-    result["moved_ids"] = done.moved_ids
+    result["moved_ids"] = moved + done.moved_ids
     result["phase"] = "sanitised"
 
 

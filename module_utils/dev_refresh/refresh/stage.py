@@ -21,6 +21,7 @@ from ..processes.secrets import password_file
 from .decide import Found, rejected_dumps
 from .memory import available_memory, sort_memory
 from .plan import Plan
+from .sanitise import moving_ids
 from .server_names import is_local
 from .workspace import Workspace
 
@@ -226,18 +227,19 @@ def anchor_names(work: Workspace, session: Any) -> list[str]:
     return contents.choose_anchors(session, [work.request.mapping.entity(entity).table for entity in work.request.entities])
 
 
-def stage(work: Workspace, plan: Plan) -> float:
-    """Create, fill and verify the staging database; return the seconds it took."""
+def stage(work: Workspace, plan: Plan) -> tuple[float, int]:
+    """Create, fill and verify the staging database; return the seconds it took, and how many Xero ids were moved meanwhile."""
     started = time.monotonic()
     facts, programs = plan.facts, plan.programs
     if facts is None or programs is None:
         raise RefreshError("The dump could not be read. Correct database_restore_dump.")
     create_staging(work, plan)
     restore(work, facts, programs)
-    counts = verify(work, facts)
+    with moving_ids(work) as moved:
+        counts = verify(work, facts)
     seconds = round(time.monotonic() - started, 2)
     write_marker(work, plan, facts, counts, seconds)
-    return seconds
+    return seconds, sum(moved)
 
 
 def discard_staging(work: Workspace) -> None:
