@@ -254,6 +254,9 @@ def _read_through_program(
     if any(child.timed_out for child in children):
         facts.findings.append(_too_slow(facts, seconds))
         return False
+    if any(child.stalled for child in children):
+        facts.findings.append(Finding(f"{facts.path} is damaged (pg_restore makes no progress in it)", _AGAIN))
+        return False
     failed = next((child for child in children if child.returncode != 0), None)
     if failed is not None:
         facts.findings.append(_explain(facts, programs, failed))
