@@ -53,6 +53,12 @@ options:
         type: list
         elements: str
         default: [app, name]
+  sparing:
+    description:
+      - Use client programs only where the dump cannot be read without them (custom format compressed by gzip, and directories, can).
+      - For a dump that will be restored on another machine.
+    type: bool
+    default: false
   fail_on_findings:
     description: Fail if the dump must not be restored. Otherwise only RV(findings) tells.
     type: bool
@@ -228,6 +234,7 @@ def main() -> None:
                     "columns": {"type": "list", "elements": "str", "default": ["app", "name"]},
                 },
             },
+            "sparing": {"type": "bool", "default": False},
             "fail_on_findings": {"type": "bool", "default": True},
             "deadline": {"type": "int", "default": 3600},
         },
@@ -245,6 +252,7 @@ def main() -> None:
             ledger=ledger,
             server_major=params["server_major"],
             deadline=params["deadline"],
+            sparing=params["sparing"],
         )
         if done.facts.findings and params["fail_on_findings"]:
             raise GuardError(done.facts.findings, details=done.as_result())

@@ -26,7 +26,7 @@ options:
   dump_source:
     description:
       - Where O(dump) is. V(controller) if it is on the controller, and would be brought to the host before the restore.
-      - The rows of the mapped tables are then read on the controller, with its own C(pg_restore), and go to this module's memory alone.
+      - The rows of the mapped tables are then read on the controller and go to this module's memory alone.
     type: str
     choices: [host, controller]
     default: host

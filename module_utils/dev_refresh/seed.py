@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from .dump.excerpt import ReadTable, make_excerpt, read_excerpt
 from .dump.programs import find_programs
-from .dump.tables import read_table
+from .dump.tables import needs_program, read_table
 from .errors import GuardError, RefreshError
 from .mapping import ENTITIES, MAPPING_OPTIONS, parse_mapping
 from .mapping import Mapping as RowMapping
@@ -151,10 +151,10 @@ def _reader(params: Mapping[str, Any], *, server_major: int) -> ReadTable:
 def excerpt_for(dump: str, mapping: Mapping[str, Any] | None) -> str:
     """Return, on the controller, the tables of its dump that a forecast needs; their rows go to the host, where they are not written to disk.
 
-    Raises RefreshError where the controller has no client programs.
+    Raises RefreshError where the dump takes client programs and the controller has none.
     """
     mapped = parse_mapping(mapping)
-    read = partial(read_table, find_programs(None), dump)
+    read = partial(read_table, find_programs(None) if needs_program(dump) else None, dump)
     return make_excerpt(read, [mapped.contacts.table, mapped.projects.table, MARKER_TABLE])
 
 

@@ -10,6 +10,7 @@ from .checksums import expected_checksum
 from .facts import DumpFacts, LedgerSpec, read_facts
 from .programs import ClientPrograms, find_programs
 from .resolve import is_pattern, resolve_dump
+from .tables import needs_program
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,12 @@ def inspect_dump(
     ledger: LedgerSpec | None = None,
     server_major: int | None = None,
     deadline: float = 3600,
+    sparing: bool = False,
 ) -> Inspection:
-    """Return all facts of the dump at ``path``, which may be a pattern; nothing is raised for a bad dump or missing programs."""
+    """Return all facts of the dump at ``path``, which may be a pattern; nothing is raised for a bad dump or missing programs.
+
+    ``sparing``: where the dump can be read without client programs, they are not asked for; whether they could restore it is then not known.
+    """
     found = resolve_dump(path)
     if isinstance(found, Finding):
         return Inspection(DumpFacts(path, findings=[found]), "none", [])
@@ -46,7 +51,7 @@ def inspect_dump(
     findings = [expected.finding] if expected.finding else []
     programs: ClientPrograms | None = None
     try:
-        programs = find_programs(bin_dir, server_major=server_major)
+        programs = None if sparing and not needs_program(found) else find_programs(bin_dir, server_major=server_major)
     except GuardError as exc:
         findings += exc.findings
     facts = read_facts(found, programs=programs, ledger=ledger, sha256_expected=expected.sha256, server_major=server_major, deadline=deadline)

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 from ..errors import RefreshError
 from ..processes.children import clean_environment, popen_child
-from .data import COPY_END
-from .header import DamagedArchiveError
+from .blocks import Block, locate_blocks, read_block
+from .data import BLOCK_END, COPY_END
+from .header import DamagedArchiveError, Header
 from .programs import ClientPrograms
-from .toc import TocEntry, codec, copy_target, read_toc
+from .toc import TocEntry, codec, copy_target, read_archive
 
 # what may follow the type in a column's line of CREATE TABLE, as pg_dump writes it
 _AFTER_TYPE = re.compile(r" (?:COLLATE|STORAGE|COMPRESSION|DEFAULT|GENERATED|NOT NULL|CONSTRAINT|OPTIONS|WITH OPTIONS)\b")
@@ -35,13 +36,24 @@ class TableDump:
     copy_text: Iterator[bytes]
 
 
-def read_table(programs: ClientPrograms, path: str, table: str, *, deadline: float = 3600) -> TableDump:
+def needs_program(path: str) -> bool:
+    """Tell whether only pg_restore reads the data of this dump; one that cannot be read at all needs none."""
+    try:
+        header, entries, data_start = read_archive(path)
+        return locate_blocks(path, header, entries, data_start) is None
+    except (DamagedArchiveError, OSError):
+        return False
+
+
+def read_table(programs: ClientPrograms | None, path: str, table: str, *, deadline: float = 3600) -> TableDump:
     """Return the table of this name (``schema.table``, or a name that is public's or only one schema's).
 
-    Of a partitioned table the rows of all its partitions come. Raises RefreshError if the dump does not have it, or has it as INSERTs.
+    Of a partitioned table the rows of all its partitions come. Without ``programs`` the dump must be one that ``needs_program`` of none, and
+    each table is in memory. Raises RefreshError if the dump does not have it, or has it as INSERTs.
     """
     try:
-        _, entries = read_toc(path)
+        header, entries, data_start = read_archive(path)
+        blocks = locate_blocks(path, header, entries, data_start) or [] if programs is None else []
     except (DamagedArchiveError, OSError) as exc:
         raise RefreshError(f"{path} cannot be read: {exc}. Give another dump, or copy it again.") from None
     entry = _find(path, entries, table)
@@ -57,7 +69,8 @@ def read_table(programs: ClientPrograms, path: str, table: str, *, deadline: flo
         raise RefreshError(f"Table {table} cannot be read from {path}: {what}. Leave the dump out of the forecast.")
     columns = list(orders.pop())
     types = {**dict.fromkeys(columns, "text"), **{name: kind for name, kind in column_types(entry.definition).items() if name in columns}}
-    return TableDump(entry.schema, entry.name, columns, types, encoding, _rows(programs, path, parts, deadline))
+    rows = _rows_read_here(header, path, parts, blocks) if programs is None else _rows(programs, path, parts, deadline)
+    return TableDump(entry.schema, entry.name, columns, types, encoding, rows)
 
 
 def column_types(definition: str) -> dict[str, str]:
@@ -122,6 +135,23 @@ def _rows(programs: ClientPrograms, path: str, parts: Sequence[TocEntry], deadli
             if result.timed_out or result.returncode != 0:
                 words = "it took too long" if result.timed_out else " ".join(result.last_lines(3).split())
                 raise RefreshError(f"Table {part.full_name} cannot be read from {path}: {words}. Copy the dump again, or make it again.")
+
+
+def _rows_read_here(header: Header, path: str, parts: Sequence[TocEntry], blocks: Sequence[Block]) -> Iterator[bytes]:
+    """Yield the rows of these entries without a program."""
+    places = {block.entry.dump_id: block for block in blocks}
+    for part in parts:
+        read: list[bytes] = []
+        try:
+            if part.dump_id not in places:
+                raise DamagedArchiveError("its data are read by pg_restore alone")
+            read_block(places[part.dump_id], header, read.append, lambda: None)
+            data = b"".join(read)
+            if not (b"\n" + data).endswith(b"\n" + BLOCK_END):
+                raise DamagedArchiveError("its data has no end")
+        except (DamagedArchiveError, OSError) as exc:
+            raise RefreshError(f"Table {part.full_name} cannot be read from {path}: {exc}. Copy the dump again, or make it again.") from None
+        yield data[: -len(BLOCK_END)]
 
 
 def between(chunks: Iterator[bytes], statement: bytes, path: str, table: str) -> Iterator[bytes]:

@@ -11,7 +11,7 @@ from .figures import counted, dump_words, minutes, number, several, size
 
 def forecast(record: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Return pairs of a title and a text; none for a run, and none where the check failed before it could tell."""
-    if record["mode"] != "check" or record["status"] in ("failed", "unreachable") or not (record["database"] or record["xero"]):
+    if record["mode"] != "check" or record["status"] in ("failed", "unreachable") or not (record["database"] or record["xero"] or record["not_predicted"]):
         return []
     pairs = [*_databases(record), *_migrations(record), *_xero(record)]
     return pairs + [("Not known" if index == 0 else "", str(line)) for index, line in enumerate(record["not_predicted"])]
