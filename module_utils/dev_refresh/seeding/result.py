@@ -35,6 +35,7 @@ class Summary:
     """Whether the two differ because nobody knows yet when the limit's minute turns."""
     ends_at: float = 0.0
     estimated_at: float = -60.0
+    per_minute: int = 0
     attempt: int = 0
     """The first number that goes into idempotency keys."""
     marked: bool = False

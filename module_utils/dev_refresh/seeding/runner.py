@@ -280,7 +280,6 @@ class SeedRun:
 
     def _tell(self, plan: Plan, summary: Summary) -> None:
         """Emit progress."""
-        stats = self.xero.stats
         tallies = summary.outcomes.tallies
         calls = CONTACTS.writing_calls(tallies["contacts"].remaining) + PROJECTS.writing_calls(tallies["projects"].remaining)
         left = self._seconds_left(calls, summary)
@@ -291,14 +290,15 @@ class SeedRun:
                 done = max(0, total - tally.remaining)
                 if summary.told.get(part.entity.name) != (done, tally.failed):
                     summary.told[part.entity.name] = (done, tally.failed)
-                    self.progress.emit(part.entity.name, done, total, failed=tally.failed, per_minute=len(stats.recent), seconds_left=round(left))
+                    self.progress.emit(part.entity.name, done, total, failed=tally.failed, per_minute=summary.per_minute, seconds_left=round(left))
 
     def _seconds_left(self, calls: int, summary: Summary) -> float:
         """Return the seconds that are left, the most of them while the window's turn is unknown; tell a corrected estimate once it is known."""
         now = time.monotonic()
         if now >= summary.estimated_at + FRESH:
             least, most = self.xero.seconds_for(calls)
-            summary.ends_at, summary.estimated_at = now + most, now
+            # the calls of the last minute are too many to be counted after each reply where nothing limits them
+            summary.ends_at, summary.estimated_at, summary.per_minute = now + most, now, len(self.xero.stats.recent)
             if summary.vague and least == most:
                 summary.vague = False
                 self.progress.emit("estimate", 0, None, "the time that is left is known now", seconds_left=round(most))
