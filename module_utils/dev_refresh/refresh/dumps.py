@@ -72,3 +72,13 @@ def read_dump(request: Request, dump: LocatedDump, *, server_major: int, deadlin
         dump.file.path, programs=programs, server_major=server_major, sha256_expected=expected, hashed=dump.hashing, deadline=deadline
     )
     return facts, programs, findings + list(facts.findings)
+
+
+def dump_findings(request: Request, *, deadline: float) -> list[Finding]:
+    """Return what is wrong with the dump itself, where the server that it is for cannot be asked."""
+    dump = locate_dump(request, deadline=deadline)
+    findings = list(dump.findings)
+    if request.dump_facts is None and dump.file.path and not is_pattern(dump.file.path):
+        facts = read_facts(dump.file.path, programs=None, sha256_expected=dump.expected.sha256, hashed=dump.hashing, deadline=deadline)
+        findings += facts.findings
+    return findings

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
@@ -10,6 +11,7 @@ from ..errors import Finding, GuardError, RefreshError, as_finding
 from ..postgres import databases, marker
 from ..postgres.sessions import explained, transaction
 from .decide import Found
+from .dumps import dump_findings
 from .finish import finish
 from .finish_state import UNDER_WAY, is_due
 from .names import host_findings
@@ -40,7 +42,11 @@ def refresh(params: Mapping[str, Any], *, check_mode: bool, diff_lines: int = DI
     if request.findings:
         raise GuardError([*request.findings, *_further_findings(request)])
     general = explained("PostgreSQL refused what the refresh needs", "Correct it, then run again; the run goes on from what was finished")
-    with general, open_workspace(request, writing=not check_mode) as work:
+    with general, ExitStack() as stack:
+        try:
+            work = stack.enter_context(open_workspace(request, writing=not check_mode))
+        except RefreshError as error:
+            raise (_with_dump_findings(request, error) if check_mode else error) from None
         return (_forecast if check_mode else _work)(work)
 
 
@@ -54,7 +60,17 @@ def _further_findings(request: Request) -> list[Finding]:
     except GuardError as error:
         return error.findings
     except RefreshError as error:
-        return [as_finding(error)]
+        return [as_finding(error), *_dump_findings(request)]
+
+
+def _with_dump_findings(request: Request, error: RefreshError) -> RefreshError:
+    """Return the error of a server that cannot be worked on, with what is wrong with the dump beside it."""
+    findings = _dump_findings(request)
+    return GuardError([as_finding(error), *findings], details=error.details) if findings else error
+
+
+def _dump_findings(request: Request) -> list[Finding]:
+    return dump_findings(request, deadline=request.deadline) if request.state == "staged" and request.dump else []
 
 
 def _work(work: Workspace) -> dict[str, Any]:

@@ -68,6 +68,20 @@ def test_a_wrong_owner_password_is_found_before_anything_is_created(pg: Any, dum
     assert pg.oids() == {}
 
 
+def test_without_a_server_the_dump_is_looked_at_all_the_same(pg: Any, dump: Any) -> None:
+    """Somebody with a wrong password and a wrong path learns of both in one run."""
+    cut = dump.with_name("cut.dump")
+    cut.write_bytes(dump.read_bytes()[:-100])
+    for name, words in (("/nowhere.dump", "/nowhere.dump"), (str(cut), "is cut off")):
+        with pytest.raises(GuardError) as caught:
+            pg("staged", dump=name, check=True, login_password="not-the-password")
+        assert ["refused the password" in str(found) for found in caught.value.findings] == [True, False], name
+        assert words in str(caught.value.findings[1])
+    with pytest.raises(RefreshError, match="refused the password") as plain:
+        pg("staged", dump=dump, check=True, login_password="not-the-password")
+    assert not isinstance(plain.value, GuardError)
+
+
 def test_a_superuser_is_no_owner(pg: Any, dump: Any) -> None:
     """What a dump contains must not run with all rights."""
     server = pg.cluster.server
