@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from uuid import UUID
 
 from .errors import RefreshError
-from .processes.parents import watch_parents
+from .processes.parents import remove_old_payloads, watch_parents
 
 if TYPE_CHECKING:
     from ansible.module_utils.basic import AnsibleModule
@@ -32,6 +32,8 @@ def run_module(module: AnsibleModule, work: Callable[[], dict[str, Any]]) -> NoR
         if signal.getsignal(number) != signal.SIG_IGN:
             signal.signal(number, _interrupt)
     watch_parents()
+    if not module.check_mode:
+        remove_old_payloads()
     result: dict[str, Any] = {}
     message = ""
     try:

@@ -27,6 +27,8 @@ import ansible.module_utils as m; m.__path__.append({utils!r})
 from ansible.module_utils.dev_refresh.reporting import run_module
 
 class Module:
+    check_mode = True
+
     def fail_json(self, **result):
         import json; print(json.dumps(result)); sys.exit(1)
     exit_json = fail_json

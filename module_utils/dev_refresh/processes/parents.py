@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import select
 import shutil
+import stat
 import sys
+import tempfile
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +24,9 @@ from .children import kill_groups_unless_guarded
 EXIT_CODE = 70
 POLL_SECONDS = 0.2
 _MAX_DEPTH = 64
+_PAYLOAD_SECONDS = 86_400
+_PAYLOAD = re.compile(r"ansible_(?:app_command|dump_incoming|pg_\w+|python_environment|refresh_verify|xero_\w+)_payload_\w+")
+"""How Ansible names the folders into which it unpacks modules of ours."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +156,21 @@ def _ancestors() -> list[Process]:
         found.append(process)
         pid = process.parent
     return found
+
+
+def remove_old_payloads(*, now: float | None = None) -> None:
+    """Remove the folders of modules of ours that were ended while Ansible was still loading them, when nothing of ours has begun yet.
+
+    Only those a day old: no module works that long.
+    """
+    oldest = (time.time() if now is None else now) - _PAYLOAD_SECONDS
+    with contextlib.suppress(OSError):
+        for folder in Path(tempfile.gettempdir()).iterdir():
+            if _PAYLOAD.fullmatch(folder.name):
+                with contextlib.suppress(OSError):
+                    found = folder.lstat()
+                    if stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and found.st_mtime < oldest:
+                        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_payload() -> None:

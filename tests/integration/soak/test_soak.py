@@ -71,8 +71,11 @@ def size(folder):
 
 
 def temporary(folder):
-    """Return what is left in the runs' folder for temporary files; what a module of Ansible's own leaves when it is killed is not ours."""
-    return {path.name for path in folder.iterdir() if not path.name.startswith(("ansible_ansible.builtin.", "ansible_ansible.legacy.", "dev_refresh_locks_"))}
+    """Return what is left in the runs' folder for temporary files.
+
+    Not what Ansible unpacks: a module of its own, or one of ours that is killed before it begins, leaves that. Of ours the next runs remove it in time.
+    """
+    return {path.name for path in folder.iterdir() if "_payload_" not in path.name and not path.name.startswith("dev_refresh_locks_")}
 
 
 def disturbed(fleet, choose):

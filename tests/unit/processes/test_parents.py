@@ -5,11 +5,12 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 import pytest
-from ansible.module_utils.dev_refresh.processes.parents import EXIT_CODE, Process, find_chain, read_process
+from ansible.module_utils.dev_refresh.processes.parents import EXIT_CODE, Process, find_chain, read_process, remove_old_payloads
 
 MODULE_UTILS = Path(__file__).resolve().parents[3] / "module_utils"
 
@@ -149,3 +150,17 @@ def test_a_process_id_used_again_is_another_process():
     child.wait()
     assert first is not None
     assert first.parent == os.getpid()
+
+
+def test_folders_of_modules_that_died_while_loading_go_after_a_day(tmp_path, monkeypatch):
+    """Catches litter that grows with every run that is interrupted, and a folder that is somebody else's or still in use."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    names = ["ansible_pg_refresh_payload_abc_1", "ansible_xero_seed_payload_x2", "ansible_ansible.builtin.setup_payload_y", "ansible_pg_payload", "mine"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "code.zip").write_text("")
+    (tmp_path / "ansible_pg_refresh_payload_link").symlink_to(tmp_path / "mine")
+    remove_old_payloads()
+    assert len(list(tmp_path.iterdir())) == 6
+    remove_old_payloads(now=time.time() + 90_000)
+    assert {path.name for path in tmp_path.iterdir()} == {*names[2:], "ansible_pg_refresh_payload_link"}
