@@ -62,6 +62,8 @@ class Evidence:
     left: int
     past: bool = False
     """The window that it told of has turned."""
+    proof: bool = False
+    """It has shown the turn that is known, so it was counted after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +135,7 @@ class Accounting:
         available = self._available(now)
         if available <= 0:
             return self._next_event(now)
-        known = any(not evidence.past for evidence in self._evidence)
+        known = any(not evidence.past and not self._doubtful(evidence) for evidence in self._evidence)
         return max(self._hold(now, available), 0.0) if known else 0.0
 
     def seconds_for(self, calls: int, now: float) -> tuple[float, float]:
@@ -217,18 +219,20 @@ class Accounting:
         beside = [evidence for evidence in self._evidence if evidence.replied > call.sent]
         fresh = Evidence(call.sent, call.replied, remaining, remaining)
         across = self._turn is not None and call.sent < self._turn[1]
-        grown = bool(older) and remaining >= min(evidence.raw for evidence in older)
-        if grown and self._trust and remaining > self._rolling_best(call):
+        # more than what was counted before the turn that is known is no further turn
+        since = -FOREVER if self._turn is None or self._confirming else self._turn[1]
+        lower = older if self._confirming else [evidence for evidence in older if not evidence.past and not self._doubtful(evidence)]
+        grown = bool(lower) and remaining >= min(evidence.raw for evidence in lower)
+        if grown and self._trust and remaining > self._rolling_best(call, since):
             self._confirming = False
-            self._turned(max(evidence.sent for evidence in older), call.replied)
+            self._turned(max(evidence.sent for evidence in lower), call.replied)
+            fresh.proof = self._turn is not None
             # what was counted before the turn says nothing about the window after it
             beside = [evidence for evidence in beside if not evidence.past and evidence.raw >= remaining - 2 * IN_FLIGHT]
-        elif across and self._turn is not None:
-            # sent before the turn, so perhaps counted before it
-            lowest = min((evidence.raw for evidence in beside if not evidence.past), default=0)
-            if any(evidence.past and remaining < evidence.raw for evidence in self._evidence) or remaining < lowest - 2 * IN_FLIGHT:
-                fresh.past = True
-                self._turn = (max(self._turn[0], call.sent), self._turn[1])
+        elif across and self._turn is not None and remaining < self._server_limit() - len(self._calls) - self.in_flight:
+            # sent before the turn, and fewer than our own calls can have left of the window after it
+            fresh.past = True
+            self._turn = (max(self._turn[0], call.sent), self._turn[1])
         elif self._confirming and any(evidence.past for evidence in older):
             self._confirming = False
             self._distrust()
@@ -236,13 +240,13 @@ class Accounting:
         if remaining < self._server_limit() - (call.own + self._sent - call.number):
             self._others_until = call.replied + WINDOW
 
-    def _rolling_best(self, call: Call) -> int:
-        """Return the highest remaining that a rolling window could have told ``call``, were nobody else calling."""
+    def _rolling_best(self, call: Call, since: float) -> int:
+        """Return the highest remaining that a rolling window could have told ``call``, were nobody else calling; calls count from ``since`` on."""
         certain = sum(
             1
             for calls in (self._released, self._calls)
             for other in calls
-            if other is not call and other.told and other.replied <= call.sent and other.sent >= call.replied - WINDOW
+            if other is not call and other.told and other.replied <= call.sent and other.sent >= max(call.replied - WINDOW, since)
         )
         return self._server_limit() - 1 - certain
 
@@ -253,16 +257,21 @@ class Accounting:
     def _turned(self, after: float, before: float) -> None:
         """Note that the window turned between two moments."""
         if self._turn is not None:
-            windows = max(round((before - self._turn[1]) / WINDOW), 0)
-            low = self._turn[0] + windows * WINDOW - DRIFT * windows
-            high = self._turn[1] + windows * WINDOW + DRIFT * windows
-            if after > high + EDGE or before < low - EDGE:
+            low, high = self._turn
+            # as wide as both were known, the turn may be the same one, the next one or either
+            first = max(math.ceil((after - EDGE - high) / (WINDOW + DRIFT)), 0)
+            last = math.floor((before + EDGE - low) / (WINDOW - DRIFT))
+            if first > last:
                 self._distrust()
                 return
-            after, before = max(after, low), min(before, high)
+            after, before = sorted((max(after, low + first * (WINDOW - DRIFT)), min(before, high + last * (WINDOW + DRIFT))))
         self.fixed = True
         self._turn = (after, before)
         self._release(after)
+
+    def _doubtful(self, evidence: Evidence) -> bool:
+        """Tell whether a reply may have been counted before the turn that is known."""
+        return self._turn is not None and evidence.sent < self._turn[1] and not evidence.proof
 
     def _release(self, before: float) -> None:
         """Let the calls that were replied to before a moment no longer count."""
@@ -293,7 +302,7 @@ class Accounting:
         self._turn = (low, high)
         self._release(low)
         for evidence in self._evidence:
-            evidence.past = True
+            evidence.past, evidence.proof = evidence.past or evidence.replied <= low, False
         self._confirming = True
 
     # what may go
@@ -307,6 +316,9 @@ class Accounting:
             return min(safe, 1 - self.in_flight) if self._headers_seen else safe
         told = min(evidence.left for evidence in current) - self.in_flight
         if self._turn is not None and self._server_limit() == self.limit:
+            if told <= 0 < safe and not self.in_flight and all(evidence.left > 0 or self._doubtful(evidence) for evidence in current):
+                # what seems to be used up may be the window before: one call to see
+                return 1
             # in a window whose turn is known the replies count exactly; the safe rule would count calls around the turn twice
             return told
         if told <= 0 < safe and not self.in_flight and now >= self._others_until and self._last_expiry >= min(evidence.sent for evidence in current):
@@ -317,7 +329,8 @@ class Accounting:
     def _room(self, now: float) -> int:
         """Return how many calls may go before the window turns or calls of ours leave it."""
         safe = self.limit - len(self._calls) - self.in_flight
-        left = min((evidence.left for evidence in self._evidence if not evidence.past), default=safe + self.in_flight)
+        telling = (evidence.left for evidence in self._evidence if not evidence.past and not self._doubtful(evidence))
+        left = min(telling, default=safe + self.in_flight)
         others = now < self._others_until
         if self._turn is not None and self._server_limit() == self.limit:
             # as replies cross, those under way may be in what was told already
