@@ -4,7 +4,7 @@ from __future__ import annotations
 SHARE = 8
 """All jobs together take at most such a part of the memory that is available."""
 MOST = 256 << 20
-"""The keys of some million rows are sorted in it without a file; that was 4 to 18 % of the processor time of a restore of 1 GB (measured twice)."""
+"""The keys of some million rows are sorted in it without a file: 4 % of the processor time of a restore of 1 GB, 18 % in another run on a busy machine."""
 _MEMINFO = "/proc/meminfo"
 
 
