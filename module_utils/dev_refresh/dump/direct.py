@@ -36,7 +36,7 @@ def read_blocks(blocks: Sequence[Block], header: Header, counted: Mapping[int, C
 
     def work() -> None:
         try:
-            while waiting:
+            while True:
                 try:
                     block = waiting.popleft()
                 except IndexError:

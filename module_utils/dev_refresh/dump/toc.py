@@ -101,11 +101,6 @@ class CopyTarget:
     columns: tuple[str, ...]
 
 
-def read_toc(path: str) -> tuple[Header, list[TocEntry]]:
-    """Return the header and all entries in the archive's order; raises DamagedArchiveError and OSError."""
-    return read_archive(path)[:2]
-
-
 def read_archive(path: str) -> tuple[Header, list[TocEntry], int]:
     """Return the header, all entries in the archive's order, and where the list ends; raises DamagedArchiveError and OSError."""
     with open(toc_path(path), "rb") as file:

@@ -72,7 +72,7 @@ class Request:
         return tuple(secret for secret in (self.admin.password, self.owner.password) if secret)
 
 
-def request_from(params: Mapping[str, Any], *, check_mode: bool = False) -> Request:
+def request_from(params: Mapping[str, Any], *, check_mode: bool = False, diff_lines: int = DIFF_LINES) -> Request:
     """Return the request of the module's parameters, with everything that is wrong with them in its ``findings``."""
     # a run restores what it has read itself
     elsewhere = params.get("dump_facts") if check_mode else None
@@ -103,6 +103,7 @@ def request_from(params: Mapping[str, Any], *, check_mode: bool = False) -> Requ
         dump_facts=DumpFacts.from_result(elsewhere) if elsewhere else None,
         dump_checksum_source=elsewhere.get("checksum_source", "none") if elsewhere else "none",
         checksum=params["checksum"],
+        diff_lines=diff_lines,
         require_checksum=params["require_checksum"],
         forbidden_hosts=tuple(params["forbidden_hosts"]),
         adopt=params["adopt"],
@@ -153,7 +154,7 @@ def _secret_findings(params: Mapping[str, Any]) -> list[Finding]:
             continue
         if len(secret) < MIN_SECRET:
             findings.append(
-                Finding(f"{variable} has fewer than {MIN_SECRET} characters", "Set a longer password: Ansible cuts secrets out of every text, names included")
+                Finding(f"{variable} has fewer than {MIN_SECRET} characters", "Set a longer one: Ansible cuts secrets out of every text, names included")
             )
         else:
             within = [what for what, name in named.items() if secret in name]

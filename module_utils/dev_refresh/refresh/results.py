@@ -117,7 +117,7 @@ def diff_of(work: Workspace, plan: Plan) -> dict[str, str]:
             after.append(f"{work.request.names.previous}: {_from(live)}")
         if work.request.names.previous in work.databases:
             before.append(f"{work.request.names.previous}: an earlier database")
-        tables = _tables_diff(live.row_counts if live else {}, plan.facts.rows if plan.facts else {}, most=work.diff_lines)
+        tables = _tables_diff(live.row_counts if live else {}, plan.facts.rows if plan.facts else {}, most=work.request.diff_lines)
         before += tables[0]
         after += tables[1]
     return {"before": "\n".join(before) + "\n", "after": "\n".join(after) + "\n", "before_header": "databases", "after_header": "databases"}

@@ -4,7 +4,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import replace
 from typing import Any
 
 from ..errors import Finding, GuardError, RefreshError, as_finding
@@ -34,7 +33,7 @@ def refresh(params: Mapping[str, Any], *, check_mode: bool, diff_lines: int = DI
 
     Raises GuardError with all findings before anything is created, RefreshError when a step fails; the live database is usable then.
     """
-    request = replace(request_from(params, check_mode=check_mode), diff_lines=diff_lines)
+    request = request_from(params, check_mode=check_mode, diff_lines=diff_lines)
     forbidden = host_findings(server_names(request.admin.host) | server_names(request.owner.host), request.forbidden_hosts)
     if forbidden:
         # nothing, not even a repair, is done on such a server

@@ -34,7 +34,6 @@ class Workspace:
         self.progress = progress
         self.repaired: list[str] = []
         self.warnings: list[str] = []
-        self.diff_lines = request.diff_lines
         self._deadline = time.monotonic() + request.deadline
         self.databases: dict[str, Database] = {}
         self.reload()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
-from math import ceil
 from typing import Any
 
 COUNTS = ("total", "already_linked", "linked", "created", "stale", "skipped", "failed", "remaining")
@@ -71,12 +70,6 @@ def ago(then: str, now: str) -> str:
     if seconds < 90 * 60:
         return f"{max(0, seconds) / 60:.0f} min ago"
     return f"{seconds / 3600:.0f} hours ago" if seconds < 36 * 3600 else f"{seconds / 86400:.0f} days ago"
-
-
-def minutes(calls: int, per_minute: int) -> str:
-    """Return how long so many calls take at least under a limit per minute."""
-    whole = ceil(calls / per_minute) - 1
-    return "less than a minute" if whole < 1 else f"about {several(whole, 'minute')}"
 
 
 def counted(xero: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..progress import time_words
-from .figures import counted, dump_words, minutes, number, several, size
+from .figures import counted, dump_words, number, several, size
 
 
 def forecast(record: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -76,22 +76,18 @@ def _xero(record: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _calls(xero: Mapping[str, Any]) -> str:
     """Return the calls that a run needs, and how long they take."""
-    api, foreseen = xero.get("api") or {}, xero.get("estimate") or {}
+    api, foreseen = xero.get("api") or {}, xero["estimate"]
     writes, limit = int(api.get("writes") or 0), api.get("minute_limit")
     told = several(writes, "writing call")
-    if writes and foreseen.get("minutes") is not None:
-        told += f", {time_words(float(foreseen.get('minutes_least') or 0), float(foreseen['minutes']))}"
-        told += f" at {number(limit)} a minute" if limit else ""
-    elif writes and limit:
-        told += f", {minutes(writes, limit)} at {number(limit)} a minute"
+    if writes:
+        told += f", {time_words(foreseen['minutes_least'], foreseen['minutes'])}" + (f" at {number(limit)} a minute" if limit else "")
     return f"{told}; {several(_reading(xero), 'reading call')}"
 
 
 def _reading(xero: Mapping[str, Any]) -> int:
     """Return the calls that read: the guard's, those that this check has made too, and the verification's; Xero does not count the list of connections."""
     seen = int((xero.get("api") or {}).get("calls") or 0)
-    foreseen = xero.get("estimate") or {}
-    return int(xero.get("guard_calls") or 0) + max(0, seen - 1) + int(foreseen.get("verification", max(0, seen - 1)))
+    return int(xero.get("guard_calls") or 0) + max(0, seen - 1) + int(xero["estimate"]["verification"])
 
 
 def _quota(xero: Mapping[str, Any]) -> str:

@@ -10,7 +10,7 @@ from ansible.module_utils.dev_refresh.dump.facts import read_facts
 from ansible.module_utils.dev_refresh.dump.parts import divide
 from ansible.module_utils.dev_refresh.dump.programs import ClientPrograms, find_programs
 from ansible.module_utils.dev_refresh.dump.reading import read_parts
-from ansible.module_utils.dev_refresh.dump.toc import read_toc
+from ansible.module_utils.dev_refresh.dump.toc import read_archive
 from ansible.module_utils.dev_refresh.errors import RefreshError
 from ansible.module_utils.dev_refresh.processes import children
 from world.postgres_server import wheel_bin_dir
@@ -32,7 +32,7 @@ def divided(monkeypatch):
 
 def test_every_table_is_in_one_part_and_the_rest_in_the_first(dump_with, divided):
     path = dump_with("-Fc")
-    entries = read_toc(path)[1]
+    entries = read_archive(path)[1]
     parts = divide(path, entries)
     assert len(parts) == READERS
     read = [entry.dump_id for part in parts for entry in part.tables]
@@ -44,13 +44,13 @@ def test_every_table_is_in_one_part_and_the_rest_in_the_first(dump_with, divided
 
 def test_a_small_dump_has_one_reader(dump_with):
     path = dump_with("-Fc")
-    assert [part.listing for part in divide(path, read_toc(path)[1])] == [None]
+    assert [part.listing for part in divide(path, read_archive(path)[1])] == [None]
 
 
 @pytest.mark.usefixtures("divided")
 def test_where_the_archive_does_not_say_where_data_begin_there_is_one_reader(dump_with, programs):
     path = dump_with("-Fc")
-    entries = [dataclasses.replace(entry, offset=None) for entry in read_toc(path)[1]]
+    entries = [dataclasses.replace(entry, offset=None) for entry in read_archive(path)[1]]
     assert [part.listing for part in divide(path, entries)] == [None]
 
 
@@ -60,7 +60,7 @@ def test_facts_are_those_of_one_reader(dump_with, programs, monkeypatch, options
     one = read_facts(path, programs=programs)
     monkeypatch.setattr(parts_module, "WORTH_BYTES", 0)
     monkeypatch.setattr(parts_module.os, "cpu_count", lambda: READERS)
-    assert len(divide(path, read_toc(path)[1])) == READERS
+    assert len(divide(path, read_archive(path)[1])) == READERS
     several = read_facts(path, programs=programs)
     several.seconds = one.seconds
     assert several == one
@@ -81,7 +81,7 @@ def test_a_cut_is_noticed_by_whoever_reads_that_part(dump_with, programs, tmp_pa
 @pytest.mark.usefixtures("divided")
 def test_an_error_of_one_reader_ends_the_others(dump_with, programs):
     path = dump_with("-Fc")
-    parts = divide(path, read_toc(path)[1])
+    parts = divide(path, read_archive(path)[1])
 
     def fail(_chunk: bytes) -> None:
         raise RefreshError("no")

@@ -6,17 +6,16 @@ import re
 import time
 from collections import Counter
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from ansible.module_utils.dev_refresh.errors import RefreshError
 from ansible.module_utils.dev_refresh.seeding.runner import SeedRun
 from ansible.module_utils.dev_refresh.xero import from_options
-from ansible.module_utils.dev_refresh.xero.clock import SystemClock
 from ansible.module_utils.dev_refresh.xero.connection import Xero
 from ansible.module_utils.dev_refresh.xero.transport import Transport
 from seeding_app import App
+from skipping_clock import SkippingClock
 
 READS = {"connections": "/connections$", "organisation": "/Organisation$", "contacts": "/Contacts$", "projects": "/Projects$"}
 WRITES = {"contacts": ("PUT", "/Contacts$"), "projects": ("POST", "/Projects$")}
@@ -100,24 +99,12 @@ def _rows() -> list[Row]:
     return rows
 
 
-class SkippingClock(SystemClock):
-    """The computer's clock, but waiting only moves it forward."""
-
-    def __init__(self) -> None:
-        self.skipped = 0.0
-
-    def now(self) -> float:
-        return super().now() + self.skipped
-
-    def utc(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.skipped)
-
-    def sleep(self, seconds: float) -> None:
-        self.skipped += seconds
+class PatientClock(SkippingClock):
+    """A clock that does not wait, but leaves the sandbox the time that it needs."""
 
     def wait(self, condition: Any, seconds: float | None) -> None:
         if seconds is None:
-            condition.wait(0.05)
+            super().wait(condition, None)
             return
         self.skipped += seconds
         # whoever waits is woken by every reply to another; a pause because of too many calls at once must leave Xero the time to be done with them
@@ -129,7 +116,7 @@ class SkippingClock(SystemClock):
 @pytest.fixture(autouse=True)
 def no_waiting(monkeypatch):
     """Let no test wait for a limit, before a call is tried again, or long for a reply that does not come."""
-    monkeypatch.setattr(from_options, "Xero", functools.partial(Xero, clock=SkippingClock()))
+    monkeypatch.setattr(from_options, "Xero", functools.partial(Xero, clock=PatientClock()))
     monkeypatch.setitem(Transport.__init__.__kwdefaults__, "timeouts", (1.0, 0.25))
     monkeypatch.setattr(SeedRun, "run", _without_sleep(SeedRun.run))
 

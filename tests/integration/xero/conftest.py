@@ -2,38 +2,13 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from ansible.module_utils.dev_refresh.xero.clock import SystemClock
 from ansible.module_utils.dev_refresh.xero.connection import Credentials, Xero
+from skipping_clock import SkippingClock
 from xero_sandbox.testing import SandboxServer
-
-
-class SkippingClock(SystemClock):
-    """The computer's clock, but waiting only moves it forward; ``skipped`` is what would have been waited."""
-
-    def __init__(self) -> None:
-        self.skipped = 0.0
-
-    def now(self) -> float:
-        return super().now() + self.skipped
-
-    def utc(self) -> datetime:
-        return datetime.now(UTC) + timedelta(seconds=self.skipped)
-
-    def sleep(self, seconds: float) -> None:
-        self.skipped += seconds
-
-    def wait(self, condition: threading.Condition, seconds: float | None) -> None:
-        if seconds is None:
-            condition.wait(0.05)
-        else:
-            self.skipped += seconds
-            condition.wait(0.001)
 
 
 @pytest.fixture(scope="module")

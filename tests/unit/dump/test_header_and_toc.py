@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from ansible.module_utils.dev_refresh.dump.header import DamagedArchiveError, Header, read_header
 from ansible.module_utils.dev_refresh.dump.tables import column_types
-from ansible.module_utils.dev_refresh.dump.toc import copy_target, encoding_of, list_text, locale_of, read_toc, skipped, unknown_kinds
+from ansible.module_utils.dev_refresh.dump.toc import copy_target, encoding_of, list_text, locale_of, read_archive, skipped, unknown_kinds
 from ansible.module_utils.dev_refresh.errors import Finding
 from archive_writer import Wrote, archive_bytes
 from hypothesis import given
@@ -32,7 +32,7 @@ def test_every_version_is_read(write_archive, tmp_path, version, compression, na
     assert isinstance(header, Header)
     assert (header.archive_version, header.compression, header.created) == (f"1.{version[1]}", named, "2026-11-21T02:30:03")
     assert (header.source_database, header.server_major, header.format) == ("jobs_prod", 15, "directory" if layout == 3 else "custom")
-    _, found = read_toc(path)
+    _, found, _ = read_archive(path)
     assert [(entry.kind, entry.full_name, entry.dependencies) for entry in found] == [("ENCODING", "ENCODING", ()), ("TABLE DATA", "s.t x", (1,))]
     assert encoding_of(found) == "UTF8"
 
@@ -163,19 +163,19 @@ def test_flipped_and_cut_lists_never_crash(tmp_path_factory, data):
     path.write_bytes(bytes(bad))
     if isinstance(read_header(str(path)), Header):
         with contextlib.suppress(DamagedArchiveError):
-            read_toc(str(path))
+            read_archive(str(path))
 
 
 def test_names_are_decoded_in_the_encoding_of_the_dump(write_archive):
     latin = Wrote("ENCODING", "ENCODING", definition="SET client_encoding = 'LATIN1';\n")
-    _, entries = read_toc(write_archive([latin, Wrote("TABLE", "größe", "public")], encoding="iso8859-1"))
+    _, entries, _ = read_archive(write_archive([latin, Wrote("TABLE", "größe", "public")], encoding="iso8859-1"))
     assert entries[1].name == "größe"
 
 
 def test_locale_is_read_from_the_database_entry(write_archive):
     definition = "CREATE DATABASE x WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'en_NZ.UTF-8';\n"
     database = Wrote("DATABASE", "x", definition=definition)
-    assert locale_of(read_toc(write_archive([database]))[1]) == "en_NZ.UTF-8"
+    assert locale_of(read_archive(write_archive([database]))[1]) == "en_NZ.UTF-8"
 
 
 def test_what_does_not_belong_in_development_is_skipped_with_all_that_needs_it(write_archive):
@@ -199,7 +199,7 @@ def test_what_does_not_belong_in_development_is_skipped_with_all_that_needs_it(w
         Wrote("TABLE DATA", "client_client", "public", copy="COPY public.client_client (id) FROM stdin;\n", dependencies=[9]),  # 16
         Wrote("SHINY THING", "new"),  # 17
     ]
-    _, entries = read_toc(write_archive(made))
+    _, entries, _ = read_archive(write_archive(made))
     skip = skipped(entries)
     assert sorted(skip) == [1, 2, 3, 4, 5, 6, 7, 8, 10, 11, 12, 13, 15]
     assert skip[8].why == "it needs VIEW public.over_far, which is skipped"

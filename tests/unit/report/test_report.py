@@ -16,6 +16,7 @@ from ansible.module_utils.dev_refresh.report.wrapping import hang
 
 START = datetime(2026, 11, 22, 8, 0, tzinfo=UTC)
 SEED = {
+    "estimate": {"calls": 3, "verification": 3, "minutes_least": 0.1, "minutes": 0.1},
     "changed": True,
     "complete": True,
     "forecast": None,
