@@ -38,7 +38,8 @@ def test_a_seed_of_three_days_ends_well(short):
     assert app.sql("SELECT state->>'seeded_at' FROM dev_refresh.marker") == [(None,)]
     done = {number for number, found in app.sql("SELECT job_number, xero_project_id FROM job_job") if found}
     everyone = sorted((str(number) for number in range(1, 61)), reverse=True)
-    assert done == set(everyone[:35])
+    # five are on their way at once, so at the end of the day the last of them may overtake each other
+    assert set(everyone[:31]) <= done <= set(everyone[:39])
     # the forecast was made with the calls that it cost still to come, as the run's own
     assert forecast["projects"]["created"] == 35 - READS
     app.sandbox.advance_clock(86401)
