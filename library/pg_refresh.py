@@ -12,6 +12,7 @@ description:
   - The former live database is kept, closed, as C(<name>_previous), and O(state=previous) puts it back.
   - Whatever fails before the swap leaves the live database as it was. A run that died is continued by the same command.
   - Databases that no refresh has made are never dropped.
+  - The rows of ordinary tables are loaded by sessions of its own, frozen and several tables at once; everything else is done by C(pg_restore).
   - Two roles do the work. The administrator (O(login_user)) creates and renames databases and ends sessions; the owner (O(owner)) restores,
     so that nothing in a dump runs with more rights than the app has.
 options:
@@ -264,7 +265,7 @@ preserved:
   type: dict
   sample: {oauth_token: 1}
 moved_ids:
-  description: Xero ids of production that were moved out of the rows.
+  description: Xero ids of production that were left out of the rows, or moved out of them.
   returned: always
   type: int
   sample: 812

@@ -6,7 +6,7 @@ format, gzip or no compression. Everything else is left to pg_restore.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import BinaryIO
 
@@ -101,36 +101,33 @@ def _skip(file: BinaryIO, header: Header, end: int) -> None:
             raise DamagedArchiveError(CUT_OFF)
 
 
-def read_block(block: Block, header: Header, take: Callable[[bytes], None], check: Callable[[], None]) -> None:
-    """Read one block wholly and hand its uncompressed data to ``take``; ``check`` is called again and again and may raise.
+def block_data(block: Block, header: Header) -> Iterator[bytes]:
+    """Yield the uncompressed data of one block to its end.
 
     Raises DamagedArchiveError where it is not what pg_dump writes: cut off, of another entry, or with a wrong check sum.
     """
     with open(block.path, "rb", buffering=_BUFFER) as file:
         if header.format == "directory":
-            inflater = Inflater(gzip=True) if block.gzip_file else None
-            _stream(iter(lambda: file.read(_BATCH), b""), inflater, take, check)
+            yield from _uncompressed(iter(lambda: file.read(_BATCH), b""), Inflater(gzip=True) if block.gzip_file else None)
             return
         file.seek(block.offset)
         kind, dump_id = _block_head(file, header)
         if dump_id != block.entry.dump_id:
             raise DamagedArchiveError("the places of its data are mixed up")
         if kind == _DATA:
-            _stream(_pieces(file, header, block), Inflater(), take, check)
+            yield from _uncompressed(_pieces(file, header, block), Inflater())
             return
         while _integer(file, header):
-            _stream(_pieces(file, header, block), Inflater(), take, check)
+            yield from _uncompressed(_pieces(file, header, block), Inflater())
 
 
-def _stream(pieces: Iterator[bytes], inflater: Inflater | None, take: Callable[[bytes], None], check: Callable[[], None]) -> None:
-    """Hand one stream over, uncompressed."""
+def _uncompressed(pieces: Iterator[bytes], inflater: Inflater | None) -> Iterator[bytes]:
+    """Yield one stream, uncompressed."""
     for stored in pieces:
-        check()
         if inflater is None:
-            take(stored)
-            continue
-        for data in inflater.feed(stored):
-            take(data)
+            yield stored
+        else:
+            yield from inflater.feed(stored)
     if inflater is not None:
         inflater.end()
 

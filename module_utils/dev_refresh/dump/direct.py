@@ -7,7 +7,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 
-from .blocks import Block, read_block
+from .blocks import Block, block_data
 from .data import CopyBlock, CopyCounter
 from .header import DamagedArchiveError, Header
 from .parts import MOST_READERS, WORTH_BYTES
@@ -70,7 +70,10 @@ def _read(block: Block, header: Header, counted: CopyBlock | None, check: Callab
     """Read one block; whatever is wrong with it is said with the name of its entry."""
     counter = CopyCounter(counted) if counted is not None else None
     try:
-        read_block(block, header, counter.feed if counter else _nothing, check)
+        for data in block_data(block, header):
+            check()
+            if counter is not None:
+                counter.feed(data)
     except DamagedArchiveError as error:
         file = f" in {os.path.basename(block.path)}" if block.entry.file_name else ""
         library = f": {error.__cause__}" if error.__cause__ else ""
@@ -82,6 +85,3 @@ def _read(block: Block, header: Header, counted: CopyBlock | None, check: Callab
 class MissingEndError(DamagedArchiveError):
     """The rows of the named table do not end as pg_dump ends them."""
 
-
-def _nothing(_data: bytes) -> None:
-    """Take data that need only be readable."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from ..errors import RefreshError
 from ..processes.children import clean_environment, popen_child
-from .blocks import Block, locate_blocks, read_block
+from .blocks import Block, block_data, locate_blocks
 from .data import BLOCK_END, COPY_END
 from .header import DamagedArchiveError, Header
 from .programs import ClientPrograms
@@ -141,12 +141,10 @@ def _rows_read_here(header: Header, path: str, parts: Sequence[TocEntry], blocks
     """Yield the rows of these entries without a program."""
     places = {block.entry.dump_id: block for block in blocks}
     for part in parts:
-        read: list[bytes] = []
         try:
             if part.dump_id not in places:
                 raise DamagedArchiveError("its data are read by pg_restore alone")
-            read_block(places[part.dump_id], header, read.append, lambda: None)
-            data = b"".join(read)
+            data = b"".join(block_data(places[part.dump_id], header))
             if not (b"\n" + data).endswith(b"\n" + BLOCK_END):
                 raise DamagedArchiveError("its data has no end")
         except (DamagedArchiveError, OSError) as exc:

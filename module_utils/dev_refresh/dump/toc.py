@@ -5,7 +5,7 @@ Read from the archive itself, since the listing of ``pg_restore -l`` is ambiguou
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 
 from .header import ArchiveReader, DamagedArchiveError, Header, parse_header, toc_path
@@ -25,6 +25,7 @@ _CODECS = {
     "EUC_CN": "gb2312",
 }
 _MOST_ENTRIES = 50_000_000
+_SECTIONS = {2: "pre-data", 3: "data", 4: "post-data"}
 
 # those that only pg_restore itself needs; it restores them with or without a list
 _SPECIAL = frozenset({"ENCODING", "STDSTRINGS", "SEARCHPATH", "DATABASE", "DATABASE PROPERTIES"})
@@ -73,6 +74,10 @@ class TocEntry:
     """Where its data begin in the file."""
     file_name: str = ""
     """The file with its data in a dump that is a directory."""
+    section: str = ""
+    """``pre-data``, ``data`` or ``post-data``; empty for what belongs to the entry before it, such as a comment."""
+    access_method: str = ""
+    """The access method of a table, as far as the archive says it."""
 
     @property
     def full_name(self) -> str:
@@ -123,15 +128,13 @@ def _entries(reader: ArchiveReader, header: Header, count: int) -> Iterator[TocE
         name, kind = reader.text(), reader.text()
         if not kind or dump_id <= 0:
             raise DamagedArchiveError("an entry of its list of contents makes no sense")
-        if version >= (1, 11):
-            reader.integer()  # section
+        section = _SECTIONS.get(reader.integer(), "") if version >= (1, 11) else ""
         definition = reader.text()
         reader.raw()  # DROP statement
         copy = reader.raw() or b""
         schema = reader.text()
         reader.raw()  # tablespace
-        if version >= (1, 14):
-            reader.raw()  # table access method
+        access_method = reader.text() if version >= (1, 14) else ""
         if version >= (1, 16):
             reader.integer()  # kind of relation
         owner = reader.text()
@@ -149,7 +152,8 @@ def _entries(reader: ArchiveReader, header: Header, count: int) -> Iterator[TocE
         if kind == "ENCODING":
             reader.encoding = _CODECS.get(_quoted(definition), "utf-8")
         keep = kind in ("TABLE", "DATABASE", "ENCODING", "TABLE ATTACH")
-        yield TocEntry(dump_id, kind, schema, name, owner, has_data, copy, definition if keep else "", tuple(dependencies), offset, file_name)
+        kept = definition if keep else ""
+        yield TocEntry(dump_id, kind, schema, name, owner, has_data, copy, kept, tuple(dependencies), offset, file_name, section, access_method)
 
 
 def encoding_of(entries: Sequence[TocEntry]) -> str:
@@ -210,7 +214,7 @@ def unknown_kinds(entries: Sequence[TocEntry]) -> list[str]:
     return sorted({entry.kind for entry in entries} - _ALLOWED - _SPECIAL - _FOREIGN.keys())
 
 
-def list_text(entries: Sequence[TocEntry], skip: dict[int, Entry]) -> str:
+def list_text(entries: Sequence[TocEntry], skip: Container[int]) -> str:
     """Return the list for ``pg_restore --use-list``: everything but what is skipped, in the archive's order."""
     return "".join(f"{e.dump_id}; {e.kind} {' '.join(e.full_name.split())}\n" for e in entries if e.dump_id not in skip and e.kind not in _SPECIAL)
 

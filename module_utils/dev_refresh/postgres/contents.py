@@ -9,6 +9,10 @@ from ..errors import Finding, RefreshError
 from . import marker
 from .sessions import Session, execute, execute_at_once, execute_long, server_words, transaction
 
+_BYTES_APART = 8 << 20
+_MOST_APART = 8
+"""So many tables are analyzed each by itself, if they have so many bytes."""
+
 
 def table_identifier(table: str) -> Any:
     """Return ``table`` or ``schema.table`` as a quoted identifier (a dotted name is split first)."""
@@ -47,18 +51,32 @@ def count_rows(session: Session, tables: Iterable[str], *, unseen: bool = False)
             yield table, int(execute_long(session, _count_of(table, kind))[0][0])
 
 
-def count_rows_at_once(sessions: Sequence[Session], tables: Mapping[str, int], *, beside: str) -> Iterator[tuple[str, int | None]]:
+def analyze_statements(session: Session) -> list[str]:
+    """Return statements that together ANALYZE the database, system tables included: one for each of the biggest tables, the last for the rest."""
+    rows = execute(
+        session,
+        "SELECT format('%I.%I', n.nspname, c.relname), CASE WHEN n.nspname = 'pg_catalog' THEN 0 ELSE pg_relation_size(c.oid) END AS size"
+        " FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind IN ('r', 'p', 'm') AND c.relpersistence <> 't' AND NOT c.relisshared"
+        " ORDER BY size DESC, 1",
+    )
+    apart = [str(name) for name, size in rows[:_MOST_APART] if size >= _BYTES_APART]
+    rest = [str(name) for name, _ in rows[len(apart) :]]
+    return [f"ANALYZE {name}" for name in apart] + ([f"ANALYZE {', '.join(rest)}"] if rest else [])
+
+
+def count_rows_at_once(sessions: Sequence[Session], tables: Mapping[str, int], *, beside: Sequence[str]) -> Iterator[tuple[str, int | None]]:
     """Yield each ``schema.table`` with its exact number of rows as it is counted, hidden rows included; None if it does not exist.
 
-    The sessions share the tables, the biggest (by ``tables``) first, and one of them begins with the statement ``beside``.
+    The sessions share the tables, the biggest (by ``tables``) first, after the statements ``beside``.
     """
     kinds = _read_kinds(sessions[0])
     hidden = [table for table in tables if table in kinds and kinds[table][1]]
     yield from ((table, None) for table in tables if table not in kinds)
     seen = sorted((table for table in tables if table in kinds and not kinds[table][1]), key=lambda table: -tables[table])
-    for place, rows in execute_at_once(sessions, [beside, *(_count_of(table, kinds[table][0]) for table in seen)]):
-        if place > 0:
-            yield seen[place - 1], int(rows[0][0])
+    for place, rows in execute_at_once(sessions, [*beside, *(_count_of(table, kinds[table][0]) for table in seen)]):
+        if place >= len(beside):
+            yield seen[place - len(beside)], int(rows[0][0])
     # last, since seeing these rows takes locks
     yield from count_rows(sessions[0], hidden, unseen=True)
 
@@ -79,11 +97,6 @@ def _count_of(table: str, kind: str) -> Any:
 
     # a partitioned table has no rows but those of its partitions
     return sql.SQL("SELECT count(*) FROM {}{}").format(sql.SQL("" if kind == "p" else "ONLY "), table_identifier(table))
-
-
-def hides_rows(session: Session) -> bool:
-    """Tell whether forced row-level security hides rows of any table from this role."""
-    return any(hidden for _, hidden in _read_kinds(session).values())
 
 
 @contextmanager

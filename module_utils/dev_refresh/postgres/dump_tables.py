@@ -1,8 +1,6 @@
 """The mapped tables as a dump has them, as temporary tables: for forecasts of what happens after a restore."""
 from __future__ import annotations
 
-import codecs
-import io
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -14,6 +12,7 @@ from ..dump.tables import TableDump
 from ..errors import RefreshError
 from ..mapping import EntityMapping, Field, Mapping
 from . import marker
+from .copy_in import copy_in
 from .mapped_tables import attempt, identifier, operators_sql, server_says, tables_used
 
 if TYPE_CHECKING:
@@ -168,8 +167,13 @@ def _fill(session: Connection, dump: TableDump, name: str, *, known_types: bool)
             cursor.execute(sql.SQL("CREATE TEMPORARY TABLE {} ({}) ON COMMIT DROP").format(sql.Identifier(name), sql.SQL(", ").join(columns)))
             listed = sql.SQL(", ").join(map(sql.Identifier, dump.columns))
             statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(TEMPORARY, name), listed)
-            cursor.copy_expert(statement.as_string(session), _Stream(dump.copy_text, dump.encoding))
+            copy_in(session, statement, dump.copy_text, encoding=dump.encoding)
             cursor.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(TEMPORARY, name)))
+        except RefreshError:
+            # the dump's rows end here, and the caller may go on without them
+            if not session.closed:
+                cursor.execute("ROLLBACK TO SAVEPOINT dev_refresh_table")
+            raise
         except psycopg2.Error as error:
             message = server_says(error)
             if session.closed:
@@ -212,26 +216,3 @@ def _marker_of(session: Connection, read: ReadTable) -> marker.Marker | None:
         cursor.execute("SELECT state->>'run_id', state->>'tenant_id', state->>'tenant_name' FROM pg_temp.dev_refresh_marker_of_dump")
         row = cursor.fetchone()
     return marker.Marker(run_id=row[0] or "", phase="live", dump_sha256="", tenant_id=row[1], tenant_name=row[2]) if row else None
-
-
-class _Stream(io.RawIOBase):
-    """The rows of a dump as a file in UTF-8, for the driver's COPY."""
-
-    def __init__(self, chunks: Iterator[bytes], encoding: str) -> None:
-        self._chunks = chunks
-        self._rest = b""
-        self._decoder = None if codecs.lookup(encoding).name == "utf-8" else codecs.getincrementaldecoder(encoding)()
-
-    def readable(self) -> bool:
-        """Tell the driver that it may read."""
-        return True
-
-    def read(self, size: int = -1) -> bytes:
-        """Return the next bytes; none at the end."""
-        while not self._rest:
-            chunk = next(self._chunks, None)
-            if chunk is None:
-                return b""
-            self._rest = chunk if self._decoder is None else self._decoder.decode(chunk).encode()
-        taken, self._rest = (self._rest, b"") if size < 0 else (self._rest[:size], self._rest[size:])
-        return taken

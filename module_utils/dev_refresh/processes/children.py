@@ -130,6 +130,10 @@ class Child:
                     kill_group(self._process)
         self._seconds = time.monotonic() - self._started
 
+    def end(self) -> None:
+        """End the child and its group, from any thread."""
+        kill_group(self._process)
+
     def keep(self, data: bytes) -> None:
         """Keep a chunk of stdout for the result."""
         self._kept["stdout"].add(data)

@@ -1,8 +1,6 @@
 """Restore the dump into the staging database and prove that all of it arrived."""
 from __future__ import annotations
 
-import os
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -11,28 +9,23 @@ from typing import Any
 
 from .. import __version__
 from ..dump.facts import DumpFacts
+from ..dump.header import DamagedArchiveError
 from ..dump.programs import ClientPrograms
+from ..dump.shares import share_out
+from ..dump.toc import list_text
 from ..errors import RefreshError
 from ..postgres import contents, databases, marker
-from ..postgres.connection import Login, connect
+from ..postgres.connection import connect
 from ..postgres.sessions import explained, transaction
-from ..processes.children import clean_environment, run_child
-from ..processes.secrets import password_file
 from .decide import Found, rejected_dumps
-from .memory import available_memory, sort_memory
+from .load import load_tables, wait_for_room
+from .pg_restore import pg_restore_into
 from .plan import Plan
-from .sanitise import moving_ids
-from .server_names import is_local
 from .workspace import Workspace
 
-# harmless in a database that is thrown away when anything fails, and worth a sixth of the time (a quarter on slow disks)
-RESTORE_OPTIONS = (
-    "-c synchronous_commit=off -c default_transaction_read_only=off -c statement_timeout=0 -c lock_timeout=0 -c idle_in_transaction_session_timeout=0"
-)
 PROGRESS_SECONDS = 1.0
 MOST_SESSIONS = 4
 """So many sessions count rows at once."""
-_SERVER_GONE = "server closed the connection unexpectedly"
 
 
 def create_staging(work: Workspace, plan: Plan) -> None:
@@ -48,79 +41,24 @@ def create_staging(work: Workspace, plan: Plan) -> None:
     work.reload()
 
 
-def restore(work: Workspace, facts: DumpFacts, programs: ClientPrograms) -> None:
-    """Run pg_restore as the owner; raise RefreshError with its first error."""
-    staging, owner = work.request.names.staging, work.request.owner
-    with tempfile.TemporaryDirectory(prefix="dev_refresh_") as folder, _passwords(owner) as environment, _progress(work, facts):
-        listing = os.path.join(folder, "entries.list")
-        with open(listing, "w", encoding="utf-8") as file:
-            file.write(facts.toc_list_text)
-        argv = [
-            programs.pg_restore,
-            f"--dbname={conninfo(owner, staging)}",
-            "--no-password",
-            "--no-owner",
-            "--no-privileges",
-            "--no-publications",
-            "--no-subscriptions",
-            "--exit-on-error",
-            f"--jobs={work.request.jobs}",
-            f"--use-list={listing}",
-            facts.path,
-        ]
-        options = " ".join([RESTORE_OPTIONS, *_sort_option(work)])
-        done = run_child(argv, deadline=work.seconds_left, env=clean_environment(os.environ, PGOPTIONS=options, **environment), secrets=work.request.secrets)
-    if done.timed_out:
-        raise RefreshError(
-            f"pg_restore did not end within the deadline of {work.request.deadline:.0f} seconds and was ended. Raise deadline, or look for locks."
-        )
-    if done.returncode != 0:
-        why = " The server ended meanwhile: its log says why, often a full disk or too little memory." if _SERVER_GONE in done.stderr else ""
-        raise RefreshError(
-            f'pg_restore failed on "{staging}" (exit code {done.returncode}): {first_error(done.stderr)}{why} Nothing in the live database was touched.'
-        )
+def restore(work: Workspace, facts: DumpFacts, programs: ClientPrograms) -> int:
+    """Restore all entries of the dump that are wanted, as the owner; return how many Xero ids were moved on the way.
 
-
-def _sort_option(work: Workspace) -> list[str]:
-    """Return the setting that gives each job more memory to build indexes with, where the server is on this machine and has it to spare."""
-    if not is_local(work.request.admin.host):
-        return []
-    with work.owner_session(work.request.names.staging) as session, explained("Reading maintenance_work_mem failed"):
-        now = contents.setting_bytes(session, "maintenance_work_mem")
-    wanted = sort_memory(available_memory(), jobs=work.request.jobs)
-    return [f"-c maintenance_work_mem={wanted // 1024}kB"] if wanted > now else []
-
-
-def first_error(stderr: str) -> str:
-    """Return pg_restore's first error with its statement, without rows of the database, as one sentence."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    start = next((index for index, line in enumerate(lines) if "error:" in line), 0)
-    # DETAIL and CONTEXT quote rows of production; of a server that is gone libpq says three lines
-    kept = [line for line in lines[start : start + 8] if not line.startswith(("DETAIL:", "CONTEXT:", "This probably means", "before or while"))][:4]
-    words = " ".join(kept) or "it said nothing"
-    return (words if len(words) <= 600 else words[:597] + "...").rstrip(".") + "."
-
-
-def conninfo(login: Login, database: str) -> str:
-    """Return libpq's connection string without the password."""
-    words = {name: value for name, value in login.libpq(database).items() if name != "password"}
-    words["application_name"] = "dev_refresh pg_restore"
-    return " ".join(f"{name}='{_escape(str(value))}'" for name, value in words.items())
-
-
-def _escape(value: str) -> str:
-    """Return a value as it stands between quotes in a connection string."""
-    return value.replace("\\", "\\\\").replace("'", "\\'")
-
-
-@contextmanager
-def _passwords(owner: Login) -> Iterator[dict[str, str]]:
-    """Yield the environment that hands the owner's password over in a file; argv can be read by everybody on the host."""
-    if not owner.password:
-        yield {}
-        return
-    with password_file([("*", "*", "*", owner.user, owner.password)]) as path:
-        yield {"PGPASSFILE": path}
+    Raises RefreshError with the first error.
+    """
+    try:
+        shares = share_out(facts.path)
+    except (DamagedArchiveError, OSError) as error:
+        raise RefreshError(f"{facts.path} cannot be read any more: {error}. Look at the disk, or copy the dump again.") from None
+    with pg_restore_into(work, facts.path, programs) as program, _progress(work, facts):
+        if shares is None:
+            program.run(facts.toc_list_text, jobs=work.request.jobs)
+            return 0
+        program.run(list_text(shares.before, ()))
+        loaded = load_tables(work, shares, program)
+        wait_for_room(work)
+        program.run(shares.after_without(loaded.indexes), jobs=work.request.jobs)
+    return loaded.moved_ids
 
 
 @contextmanager
@@ -166,7 +104,7 @@ def verify(work: Workspace, facts: DumpFacts) -> dict[str, int]:
     with ExitStack() as stack, explained("Verifying the restored database failed"):
         count = max(1, min(work.request.jobs, MOST_SESSIONS, len(expected)))
         sessions = [stack.enter_context(work.owner_session(work.request.names.staging)) for _ in range(count)]
-        for done, (table, rows) in enumerate(contents.count_rows_at_once(sessions, expected, beside="ANALYZE"), 1):
+        for done, (table, rows) in enumerate(contents.count_rows_at_once(sessions, expected, beside=contents.analyze_statements(sessions[0])), 1):
             if rows != expected[table]:
                 wrong.append(f"{table}: {expected[table]} rows in the dump, {'no table' if rows is None else f'{rows} rows'} restored")
             found[table] = rows or 0
@@ -228,18 +166,17 @@ def anchor_names(work: Workspace, session: Any) -> list[str]:
 
 
 def stage(work: Workspace, plan: Plan) -> tuple[float, int]:
-    """Create, fill and verify the staging database; return the seconds it took, and how many Xero ids were moved meanwhile."""
+    """Create, fill and verify the staging database; return the seconds it took, and how many Xero ids were moved on the way."""
     started = time.monotonic()
     facts, programs = plan.facts, plan.programs
     if facts is None or programs is None:
         raise RefreshError("The dump could not be read. Correct database_restore_dump.")
     create_staging(work, plan)
-    restore(work, facts, programs)
-    with moving_ids(work) as moved:
-        counts = verify(work, facts)
+    moved_ids = restore(work, facts, programs)
+    counts = verify(work, facts)
     seconds = round(time.monotonic() - started, 2)
     write_marker(work, plan, facts, counts, seconds)
-    return seconds, sum(moved)
+    return seconds, moved_ids
 
 
 def discard_staging(work: Workspace) -> None:

@@ -1,8 +1,10 @@
 """The server's crashes, killed rollbacks, sessions that cannot be ended, directory dumps."""
 from __future__ import annotations
 
+import json
 import secrets
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -15,6 +17,7 @@ from ansible.module_utils.dev_refresh.errors import GuardError, RefreshError
 from ansible.module_utils.dev_refresh.run_id import new_run_id
 from psycopg2 import sql
 from refresh_polling import CLOSED, PAUSE, SWAP_SECONDS, polled
+from test_refresh_killed import SLOW, command, loading
 from world.postgres_server import PostgresServer, free_port
 
 
@@ -79,6 +82,51 @@ def test_a_server_crash_in_a_restore_is_survived(crashing: Any, dump: Any, newer
         else:
             assert gap.begin >= began, gap
             assert gap.seconds <= SWAP_SECONDS, gap
+
+
+@pytest.mark.parametrize("delay", [0.1, *(pytest.param(delay, marks=pytest.mark.full) for delay in (0.5, 1.0, 1.5, 2.0, 2.5, 3.0))])
+def test_a_server_crash_while_rows_are_loaded_is_survived(crashing: Any, dump: Any, production: Any, wait_for: Any, delay: float) -> None:
+    """In our own COPY, in an index of another table beside it, or at the end in pg_restore."""
+    pg = crashing
+    pg.whole(dump)
+    slow = production.dump(30, extra_sql=SLOW)
+    with polled(pg) as seen:
+        child = pg.process("staged", dump=slow)
+        wait_for(lambda: loading(pg) or child.poll() is not None)
+        time.sleep(delay)
+        crashed = crash(pg)
+        output, errors = child.communicate(timeout=60)
+        assert b"Traceback" not in output + errors
+        assert b"defect of dev_refresh" not in output
+        if delay < 1:
+            assert json.loads(output)["msg"].startswith(("Loading table public.slow failed", "pg_restore failed")), output
+        began = rerun_converges(pg, slow)
+    assert seen.rows() == [20, 30]
+    only_the_crash_and_swaps(seen, crashed, began)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("delay", [0.0, 0.5])
+def test_a_server_crash_in_a_migration_is_survived(crashing: Any, dump: Any, newer_dump: Any, wait_for: Any, delay: float) -> None:
+    """Half of it may be committed, so staging is made anew."""
+    pg = crashing
+    pg.whole(dump)
+    run_id = new_run_id()
+    pg("staged", dump=newer_dump, run_id=run_id)
+    steps = f"s = psycopg2.connect(host='127.0.0.1', port={pg.cluster.server.port}, user='{pg.cluster.owner}', dbname='{pg.name}_refresh');"
+    steps += "s.autocommit = True; c = s.cursor(); c.execute('DELETE FROM job_job'); c.execute('SELECT pg_sleep(44)')"
+    with polled(pg) as seen:
+        child = command(pg, run_id, [sys.executable, "-c", f"import psycopg2; {steps}"])
+        wait_for(lambda: bool(pg.rows("SELECT 1 FROM pg_stat_activity WHERE query LIKE '%pg_sleep(44)%' AND pid <> pg_backend_pid()", "postgres")))
+        time.sleep(delay)
+        crashed = crash(pg)
+        output, errors = child.communicate(timeout=60)
+        assert b"Traceback" not in errors
+        assert json.loads(output)["failed"]
+        assert pg("staged", dump=newer_dump, check=True)["action"] == "restore"
+        began = rerun_converges(pg, newer_dump)
+    assert seen.rows() == [20, 30]
+    only_the_crash_and_swaps(seen, crashed, began)
 
 
 @pytest.mark.parametrize("delay", [0.5, *(pytest.param(delay, marks=pytest.mark.full) for delay in (0.3, 0.4, 0.45, 0.55, 0.6, 0.65, 0.7))])
@@ -219,7 +267,7 @@ def test_a_directory_dump_needs_its_manifest(pg: Any, production: Any) -> None:
 
 
 def test_a_schema_that_cannot_be_restored_fails_with_its_first_error(pg: Any, dump: Any, newer_dump: Any, production: Any) -> None:
-    """pg_restore stops at the first error; live is as before and staging is gone."""
+    """The first error ends it; live is as before and staging is gone."""
     pg.whole(dump)
     before = pg.oids()
     lying = production.dump(
@@ -227,7 +275,7 @@ def test_a_schema_that_cannot_be_restored_fails_with_its_first_error(pg: Any, du
         extra_sql="CREATE FUNCTION bad(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT true';"
         " ALTER TABLE job_job ADD CHECK (bad(id)); CREATE OR REPLACE FUNCTION bad(int) RETURNS bool LANGUAGE sql IMMUTABLE AS 'SELECT false'",
     )
-    with pytest.raises(RefreshError, match=r"pg_restore failed .*violates check constraint") as caught:
+    with pytest.raises(RefreshError, match=r"Loading table public.job_job without its Xero ids failed .*violates check constraint") as caught:
         pg.whole(lying, force=True)
     assert "Failing row" not in str(caught.value)
     assert pg.oids() == before

@@ -19,18 +19,20 @@ from ansible.module_utils.dev_refresh.run_id import new_run_id
 from refresh_polling import polled
 
 ROOT = Path(__file__).resolve().parents[3]
-# in the dump the index calls a function that is slow, so that there is time to kill its restore
-SLOW_INDEX = """
+# in the dump a check, an index and a view call a function that is slow, so that there is time to kill what loads the rows (1.8 s), what builds an
+# index meanwhile (1.8 s), and what fills the view at the end (1.8 s)
+SLOW = """
 CREATE FUNCTION nap(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
-CREATE INDEX ON job_job (nap(id));
+CREATE TABLE slow (id int CHECK (nap(id) > 0), what text); INSERT INTO slow SELECT n, repeat(md5(n::text), 40) FROM generate_series(1, 60) n;
+CREATE INDEX ON job_job (nap(id)); CREATE MATERIALIZED VIEW dozing AS SELECT nap(id) FROM slow;
 CREATE OR REPLACE FUNCTION nap(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.03); RETURN $1; END';
 """
 
 
 @pytest.fixture(scope="module")
 def slow_dump(production: Any, dump: Any) -> Path:
-    """Make a dump whose restore takes two seconds in one of its workers."""
-    path: Path = production.dump(30, extra_sql=SLOW_INDEX)
+    """Make a dump whose restore takes two seconds in each of its phases."""
+    path: Path = production.dump(30, extra_sql=SLOW)
     return path
 
 
@@ -57,12 +59,22 @@ def watched(pg: Any) -> Iterator[None]:
 def restorers(child: subprocess.Popen[bytes]) -> tuple[list[int], list[int]]:
     """Return the processes of pg_restore itself and of its workers."""
     parent_of: dict[int, int] = {}
-    for process in psutil.Process(child.pid).children(recursive=True):
-        # one that ends while we look does not count
+    running: list[psutil.Process] = []
+    # one that ends while we look does not count
+    with suppress(psutil.NoSuchProcess):
+        running = psutil.Process(child.pid).children(recursive=True)
+    for process in running:
         with suppress(psutil.NoSuchProcess):
             if process.name() == "pg_restore":
                 parent_of[process.pid] = process.ppid()
     return [pid for pid, parent in parent_of.items() if parent not in parent_of], [pid for pid, parent in parent_of.items() if parent in parent_of]
+
+
+def alive(pid: int) -> bool:
+    """Tell whether a process runs."""
+    with suppress(psutil.NoSuchProcess):
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 def converges(pg: Any, dump: Path, undisturbed: str, wait_for: Any) -> None:
@@ -73,6 +85,38 @@ def converges(pg: Any, dump: Path, undisturbed: str, wait_for: Any) -> None:
     assert pg.fingerprint() == undisturbed
     assert {name: facts[1] for name, facts in pg.oids().items()} == {pg.name: True, f"{pg.name}_previous": False}
     assert pg.whole(dump)["changed"] is False
+
+
+def loading(pg: Any) -> bool:
+    """Tell whether rows of the slow table are being loaded."""
+    name = f"{pg.name}_refresh"
+    return bool(pg.rows(f"SELECT 1 FROM pg_stat_activity WHERE datname = '{name}' AND state = 'active' AND query LIKE 'COPY \"public\".\"slow\"%'", "postgres"))
+
+
+@pytest.mark.parametrize(
+    ("victim", "delay"),
+    [("module", 0.0), ("early", 0.0), *(pytest.param(victim, delay, marks=pytest.mark.full) for victim in ("early", "module") for delay in (0.3, 0.8, 1.3))],
+)
+def test_killed_while_rows_are_loaded(pg: Any, dump: Any, slow_dump: Path, undisturbed: str, wait_for: Any, victim: str, delay: float) -> None:
+    """The module, or the pg_restore that builds an index of one table while another is loaded."""
+    pg.whole(dump)
+    before = pg.oids()
+    with watched(pg):
+        child = pg.process("staged", dump=slow_dump)
+        wait_for(lambda: (loading(pg) and bool(restorers(child)[0])) or child.poll() is not None)
+        time.sleep(delay)
+        parents, workers = restorers(child)
+        assert parents
+        assert not workers
+        os.kill(child.pid if victim == "module" else parents[0], signal.SIGKILL)
+        output, errors = child.communicate(timeout=60)
+        wait_for(lambda: not any(alive(pid) for pid in parents))
+        if victim == "early":
+            assert json.loads(output)["msg"].startswith("pg_restore failed"), output
+            assert pg.oids() == before
+        assert b"Traceback" not in errors
+    wait_for(lambda: not loading(pg))
+    converges(pg, slow_dump, undisturbed, wait_for)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +134,7 @@ def test_a_killed_pg_restore(pg: Any, dump: Any, slow_dump: Path, undisturbed: s
         parents, workers = restorers(child)
         os.kill(child.pid if victim == "module" else (parents if victim == "parent" else workers)[0], signal.SIGKILL)
         output, errors = child.communicate(timeout=60)
-        wait_for(lambda: not any(psutil.pid_exists(pid) and psutil.Process(pid).status() != "zombie" for pid in (*parents, *workers)))
+        wait_for(lambda: not any(alive(pid) for pid in (*parents, *workers)))
         if victim != "module":
             message = json.loads(output)["msg"]
             assert message.startswith("pg_restore failed"), message

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 
 import psycopg2
 import pytest
+from ansible.module_utils.dev_refresh.postgres import contents
 from ansible.module_utils.dev_refresh.postgres.connection import Login
-from ansible.module_utils.dev_refresh.postgres.contents import count_rows_at_once, setting_bytes
+from ansible.module_utils.dev_refresh.postgres.contents import analyze_statements, count_rows_at_once, setting_bytes
 from ansible.module_utils.dev_refresh.postgres.sessions import execute, execute_at_once
-from ansible.module_utils.dev_refresh.refresh import stage
+from ansible.module_utils.dev_refresh.refresh import pg_restore
 
 TABLES = """
 CREATE TABLE small (a int);
@@ -45,12 +46,16 @@ def sessions(cluster, database):
 
 
 @pytest.mark.parametrize("count", [1, 3])
-def test_every_table_is_counted_once_and_the_other_statement_is_run(sessions, count):
+def test_every_table_is_counted_once_and_the_other_statements_are_run(sessions, count, monkeypatch):
     execute(sessions[0], TABLES)
-    found = list(count_rows_at_once(sessions[:count], {**COUNTS, "public.gone": 7}, beside="ANALYZE"))
+    monkeypatch.setattr(contents, "_BYTES_APART", 20_000)
+    beside = analyze_statements(sessions[0])
+    found = list(count_rows_at_once(sessions[:count], {**COUNTS, "public.gone": 7}, beside=beside))
     assert dict(found) == {**COUNTS, "public.gone": None}
     assert len(found) == len(COUNTS) + 1
-    assert execute(sessions[0], "SELECT reltuples FROM pg_class WHERE relname = 'big'") == [(5000,)]
+    assert "ANALYZE public.big" in beside[:-1]
+    analyzed = "SELECT relname, reltuples FROM pg_class WHERE relname IN ('big', 'small', 'part', 'hidden') ORDER BY 1"
+    assert execute(sessions[0], analyzed) == [("big", 5000), ("hidden", 4), ("part", 3), ("small", 2)]
     forced = "SELECT relforcerowsecurity FROM pg_class WHERE relname = 'hidden'"
     assert execute(sessions[0], forced) == [(True,)]
 
@@ -89,7 +94,7 @@ def test_a_signal_ends_all_sessions(sessions):
 def test_jobs_get_more_memory_only_where_there_is_more(sessions, monkeypatch, host, wanted, options):
     """Never less than the server, the database or the role is set to, and none of a machine that we cannot see."""
     assert setting_bytes(sessions[0], "maintenance_work_mem") == 64 << 20
-    monkeypatch.setattr(stage, "sort_memory", lambda *_args, **_more: wanted)
+    monkeypatch.setattr(pg_restore, "sort_memory", lambda *_args, **_more: wanted)
 
     class Opened:
         def __enter__(self):
@@ -100,4 +105,4 @@ def test_jobs_get_more_memory_only_where_there_is_more(sessions, monkeypatch, ho
 
     names = SimpleNamespace(staging="x")
     work = SimpleNamespace(request=SimpleNamespace(admin=Login(host=host, port=5432, user="x"), names=names, jobs=2), owner_session=lambda _name: Opened())
-    assert stage._sort_option(work) == options
+    assert pg_restore._sort_option(work) == options

@@ -9,7 +9,7 @@ from ansible.module_utils.dev_refresh.postgres.databases import Database, _setti
 from ansible.module_utils.dev_refresh.postgres.server import RoleFacts, ServerFacts
 from ansible.module_utils.dev_refresh.refresh import checks
 from ansible.module_utils.dev_refresh.refresh.names import Names, host_findings, name_findings, source_findings
-from ansible.module_utils.dev_refresh.refresh.stage import conninfo, first_error
+from ansible.module_utils.dev_refresh.refresh.pg_restore import conninfo, first_error
 
 SERVER = ServerFacts(
     version=150018,
