@@ -12,7 +12,7 @@ NULL = b"\\N"
 _END = b"\\."
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class IdPlaces:
     """At which place of a row are its key, its Xero id and the tenant id (None: nowhere), and what to put there instead of the last two."""
 

@@ -79,7 +79,10 @@ def _tables_with_ids(work: Workspace, shares: Shares) -> Tables:
 def wait_for_room(work: Workspace) -> None:
     """Wait until the server has noticed that our sessions in staging are closed, since they count where connections are limited."""
     until = time.monotonic() + ROOM_SECONDS
-    while list_sessions(work.admin, [work.request.names.staging]) and time.monotonic() < until:
+    while time.monotonic() < until:
+        inside = list_sessions(work.admin, [work.request.names.staging])
+        if not any(entry["application"].startswith("dev_refresh") for entry in inside):
+            return
         time.sleep(0.01)
 
 
@@ -124,7 +127,7 @@ class _Worker(threading.Thread):
                     else:
                         # no table comes any more, and pg_restore has a session of its own
                         stack.close()
-                        self._program.run(list_text(item.entries, ()))
+                        self._program.run(list_text([item.entry], ()))
                     self._schedule.done(item)
         except BaseException as error:
             if not self._schedule.stopped:

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from ..dump.shares import TableShare
 from ..dump.toc import TocEntry
 
-WORTH_BYTES = 4 << 20
-"""Stored rows whose index is worth a start of pg_restore; those of smaller tables share one."""
+WORTH_BYTES = 1 << 20
+"""Stored rows whose index is worth a start of pg_restore; those of smaller tables are left to the one that does the rest."""
 _WAIT = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class _Index:
+class Index:
     """An index that can be built now."""
 
     entry: TocEntry
@@ -28,23 +28,11 @@ class _Index:
         return self.entry.kind == "CONSTRAINT"
 
 
-@dataclass(frozen=True, slots=True)
-class IndexBatch:
-    """Indexes to be built by one start of pg_restore."""
-
-    indexes: tuple[_Index, ...]
-
-    @property
-    def entries(self) -> list[TocEntry]:
-        """Return their entries."""
-        return [index.entry for index in self.indexes]
-
-
-Item = TableShare | IndexBatch
+Item = TableShare | Index
 
 
 class Schedule:
-    """Hands out tables, the biggest first, and then indexes of loaded tables, for as long as another worker is busy.
+    """Hands out tables, the biggest first, and then indexes of big tables that are loaded, for as long as another worker is busy.
 
     The last worker gets no index: what is left is done by one pg_restore with all jobs, which does several indexes of a table better.
     """
@@ -52,7 +40,7 @@ class Schedule:
     def __init__(self, tables: Iterable[TableShare]) -> None:
         self._changed = threading.Condition()
         self._tables = deque(sorted(tables, key=lambda table: -table.size))
-        self._indexes: list[_Index] = []
+        self._indexes: list[Index] = []
         self._building: Counter[tuple[str, str]] = Counter()
         self._alone: set[tuple[str, str]] = set()
         self._busy = 0
@@ -69,25 +57,27 @@ class Schedule:
                     return self._tables.popleft()
                 if not self._busy:
                     return None
-                if taken := self._pick():
+                if (index := self._next_index()) is not None:
                     self._busy += 1
-                    self._indexes = [index for index in self._indexes if index not in taken]
-                    self._building.update(index.table for index in taken)
-                    self._alone |= {index.table for index in taken if index.alone}
-                    return IndexBatch(tuple(taken))
+                    self._indexes.remove(index)
+                    self._building[index.table] += 1
+                    if index.alone:
+                        self._alone.add(index.table)
+                    return index
                 self._changed.wait(_WAIT)
             return None
 
-    def done(self, what: Item) -> None:
+    def done(self, item: Item) -> None:
         """Note that it is loaded or built."""
         with self._changed:
-            if isinstance(what, IndexBatch):
-                self.built |= {index.entry.dump_id for index in what.indexes}
-                self._building.subtract(index.table for index in what.indexes)
-                self._alone -= {index.table for index in what.indexes if index.alone}
-            else:
-                name = (what.target.schema, what.target.table)
-                self._indexes += [_Index(entry, name, what.size) for entry in what.indexes]
+            if isinstance(item, Index):
+                self.built.add(item.entry.dump_id)
+                self._building[item.table] -= 1
+                if item.alone:
+                    self._alone.discard(item.table)
+            elif item.size >= WORTH_BYTES:
+                name = (item.target.schema, item.target.table)
+                self._indexes += [Index(entry, name, item.size) for entry in item.indexes]
                 self._indexes.sort(key=lambda index: -index.size)
             self._busy -= 1
             self._changed.notify_all()
@@ -103,16 +93,6 @@ class Schedule:
         """Tell whether it was stopped."""
         return self._stopped
 
-    def _pick(self) -> list[_Index]:
-        """Return indexes that nobody's lock keeps from being built, for one start of pg_restore."""
-        taken: list[_Index] = []
-        size = 0
-        for index in self._indexes:
-            if index.table in self._alone or (index.alone and self._building[index.table]):
-                continue
-            taken.append(index)
-            size += index.size
-            if size >= WORTH_BYTES:
-                break
-        return taken
-
+    def _next_index(self) -> Index | None:
+        """Return an index that nobody's lock keeps from being built."""
+        return next((each for each in self._indexes if each.table not in self._alone and not (each.alone and self._building[each.table])), None)

@@ -20,11 +20,12 @@ from refresh_polling import polled
 
 ROOT = Path(__file__).resolve().parents[3]
 # in the dump a check, an index and a view call a function that is slow, so that there is time to kill what loads the rows (1.8 s), what builds an
-# index meanwhile (1.8 s), and what fills the view at the end (1.8 s)
+# index of a table that is big enough meanwhile (1.8 s), and what fills the view at the end (1.8 s)
 SLOW = """
 CREATE FUNCTION nap(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN RETURN $1; END';
 CREATE TABLE slow (id int CHECK (nap(id) > 0), what text); INSERT INTO slow SELECT n, repeat(md5(n::text), 40) FROM generate_series(1, 60) n;
-CREATE INDEX ON job_job (nap(id)); CREATE MATERIALIZED VIEW dozing AS SELECT nap(id) FROM slow;
+CREATE TABLE big AS SELECT n AS id, string_agg(md5(n::text || m), '') AS what FROM generate_series(1, 60) n, generate_series(1, 1200) m GROUP BY 1;
+CREATE INDEX ON big (nap(id)); CREATE MATERIALIZED VIEW dozing AS SELECT nap(id) FROM slow;
 CREATE OR REPLACE FUNCTION nap(int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS 'BEGIN PERFORM pg_catalog.pg_sleep(0.03); RETURN $1; END';
 """
 

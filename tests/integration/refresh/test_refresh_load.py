@@ -162,6 +162,7 @@ def nothing_left(pg: Any) -> bool:
     return not pg.rows(f"SELECT 1 FROM pg_database WHERE datname = '{pg.name}_refresh'", "postgres") and not threads
 
 
+@pytest.mark.usefixtures("runs")
 def test_the_first_error_ends_the_other_workers(pg: Any, dump: Any, production: Any) -> None:
     """Also one that is in the middle of a table, and one whose pg_restore builds an index."""
     pg.whole(dump)

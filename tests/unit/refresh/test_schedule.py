@@ -8,7 +8,7 @@ import pytest
 from ansible.module_utils.dev_refresh.dump.blocks import Block
 from ansible.module_utils.dev_refresh.dump.shares import TableShare
 from ansible.module_utils.dev_refresh.dump.toc import CopyTarget, TocEntry
-from ansible.module_utils.dev_refresh.refresh.schedule import WORTH_BYTES, IndexBatch, Schedule
+from ansible.module_utils.dev_refresh.refresh.schedule import WORTH_BYTES, Index, Schedule
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,10 +19,6 @@ def share(number, size, *kinds):
     return TableShare(Block(data, "x", 0, size), CopyTarget("public", f"t{number}", ()), entries)
 
 
-def ids(batch):
-    return [entry.dump_id for entry in batch.entries]
-
-
 def test_the_biggest_table_comes_first():
     tables = [share(1, 5), share(2, 9), share(3, 7)]
     schedule = Schedule(tables)
@@ -30,14 +26,25 @@ def test_the_biggest_table_comes_first():
 
 
 def test_indexes_come_while_another_table_is_loaded():
-    big, small = share(1, 100, "INDEX"), share(2, 9, "CONSTRAINT", "INDEX")
+    big, small = share(1, 2 * WORTH_BYTES, "INDEX"), share(2, WORTH_BYTES, "CONSTRAINT", "INDEX")
     schedule = Schedule([big, small])
     assert (schedule.take(), schedule.take()) == (big, small)
     schedule.done(small)
-    batch = schedule.take()
-    assert ids(batch) == [201, 202]
-    schedule.done(batch)
+    for number in (201, 202):
+        index = schedule.take()
+        assert index.entry.dump_id == number
+        schedule.done(index)
     assert schedule.built == {201, 202}
+
+
+def test_indexes_of_small_tables_are_not_worth_a_start_of_pg_restore():
+    big, small = share(1, 2 * WORTH_BYTES, "INDEX"), share(2, WORTH_BYTES - 1, "INDEX")
+    schedule = Schedule([big, small])
+    schedule.take()
+    schedule.done(schedule.take())
+    timer = threading.Timer(0.05, schedule.done, [big])
+    timer.start()
+    assert schedule.take() is None
 
 
 def test_the_last_one_builds_nothing():
@@ -49,14 +56,6 @@ def test_the_last_one_builds_nothing():
     assert schedule.built == set()
 
 
-def test_big_indexes_are_handed_out_one_by_one_and_small_ones_together():
-    tables = [share(1, 9 * WORTH_BYTES), share(2, WORTH_BYTES, "INDEX", "INDEX"), share(3, 2, "INDEX"), share(4, 1, "INDEX")]
-    schedule = Schedule(tables)
-    for table in [schedule.take() for _ in tables][1:]:
-        schedule.done(table)
-    assert [ids(schedule.take()) for _ in range(3)] == [[201], [202], [301, 401]]
-
-
 def test_a_constraint_locks_its_table():
     """ADD CONSTRAINT takes ACCESS EXCLUSIVE, so whoever came second would only wait."""
     tables = [share(1, 9 * WORTH_BYTES), share(2, 2 * WORTH_BYTES, "CONSTRAINT", "INDEX", "INDEX"), share(3, WORTH_BYTES, "INDEX")]
@@ -64,9 +63,9 @@ def test_a_constraint_locks_its_table():
     for table in [schedule.take() for _ in tables][1:]:
         schedule.done(table)
     constraint, other = schedule.take(), schedule.take()
-    assert (ids(constraint), ids(other)) == ([201], [301])
+    assert (constraint.entry.dump_id, other.entry.dump_id) == (201, 301)
     schedule.done(constraint)
-    assert (ids(schedule.take()), ids(schedule.take())) == ([202], [203])
+    assert {schedule.take().entry.dump_id, schedule.take().entry.dump_id} == {202, 203}
 
 
 def test_who_has_nothing_to_do_waits_for_what_others_finish():
@@ -80,7 +79,7 @@ def test_who_has_nothing_to_do_waits_for_what_others_finish():
     assert waiting.is_alive()
     schedule.done(second)
     waiting.join(5)
-    assert ids(found[0]) == [201]
+    assert found[0].entry.dump_id == 201
     schedule.done(first)
 
 
@@ -111,25 +110,21 @@ def test_everything_is_handed_out_at_most_once_and_in_order(tables, workers, ran
         # one that would wait is not asked
         room = len(busy) < workers
         item = None
-        if room and (schedule._tables or not schedule._busy or schedule._pick()):
+        if room and (schedule._tables or not schedule._busy or schedule._next_index()):
             item = schedule.take()
         if item is not None:
             busy.append(item)
-            if isinstance(item, IndexBatch):
+            if isinstance(item, Index):
                 assert len(loaded) + sum(isinstance(each, TableShare) for each in busy) == len(shares)
-                for index in item.indexes:
-                    assert index.table[1] in {each.target.table for each in loaded}
+                assert item.table[1] in {each.target.table for each in loaded}
         elif busy:
             done = busy.pop(random.randrange(len(busy)))
-            (loaded.append(done) if isinstance(done, TableShare) else built.extend(ids(done)))
+            (loaded.append(done) if isinstance(done, TableShare) else built.append(done.entry.dump_id))
             schedule.done(done)
         else:
             break
-        running = [index for each in busy if isinstance(each, IndexBatch) for index in each.indexes]
-        for each in busy:
-            if isinstance(each, IndexBatch):
-                others = [index for index in running if index not in each.indexes]
-                assert not any(mine.table == other.table and (mine.alone or other.alone) for mine in each.indexes for other in others)
+        building = [each for each in busy if isinstance(each, Index)]
+        assert not any(mine.table == other.table and mine.alone for mine in building for other in building if other is not mine)
     assert sorted(each.target.table for each in loaded) == sorted(each.target.table for each in shares)
     assert sorted(built) == sorted(schedule.built)
     assert len(set(built)) == len(built)
