@@ -70,12 +70,26 @@ lint: $(STAMP)  ## Check style, types, roles and YAML
 .PHONY: test
 test: lint  ## Run the checks and all tests, long matrices by a sample
 	pytest -n 2 --dist loadfile -m "not full"
+	@$(MAKE) --no-print-directory test-installed ON_INSTALLED='-m "not full" tests/integration/refresh/test_refresh_restore.py tests/integration/refresh/test_refresh_load.py'
 	molecule test
 
 .PHONY: test-all
 test-all: lint  ## Run the checks and all tests
 	pytest -n 2 --dist loadfile
+	@$(MAKE) --no-print-directory test-installed
 	molecule test
+
+# The servers that are installed here, whose versions are others than the wheel's.
+INSTALLED := $(patsubst %/initdb,%,$(wildcard /usr/lib/postgresql/*/bin/initdb /usr/pgsql-*/bin/initdb))
+ON_INSTALLED ?= tests/integration/refresh tests/integration/dump
+
+.PHONY: test-installed
+test-installed: $(STAMP)  ## Run the restore's tests on each PostgreSQL that is installed here
+	@test -n "$(INSTALLED)" || echo "No PostgreSQL is installed here: nothing was tested on another version than the wheel's."
+	@for bin in $(INSTALLED); do \
+	  echo "With the PostgreSQL in $$bin:"; \
+	  DEV_REFRESH_TEST_PG_BIN=$$bin pytest -n 2 --dist load $(ON_INSTALLED) || exit 1; \
+	done
 
 .PHONY: bench
 bench: $(STAMP)  ## Measure against the best possible
