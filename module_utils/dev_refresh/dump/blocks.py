@@ -55,6 +55,8 @@ def locate_blocks(path: str, header: Header, entries: Sequence[TocEntry], data_s
         starts |= _scan(path, header, data_start, end)
     if missing := [entry for entry in wanted if entry.dump_id not in starts]:
         raise DamagedArchiveError(f"its data are not all there ({missing[0].kind.lower()} of {missing[0].full_name})")
+    if any(starts[entry.dump_id] >= end for entry in wanted):
+        raise DamagedArchiveError(CUT_OFF)
     ordered = sorted(starts[entry.dump_id] for entry in wanted)
     following = dict(zip(ordered, [*ordered[1:], end], strict=True))
     return [Block(entry, path, starts[entry.dump_id], max(0, following[starts[entry.dump_id]] - starts[entry.dump_id])) for entry in wanted]

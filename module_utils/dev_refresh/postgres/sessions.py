@@ -27,6 +27,10 @@ CANCEL_SECONDS = 5.0
 # errors whose detail names keys only; other details may quote a whole row
 _SAFE_DETAILS = ("23503", "23505", "55006", "42501")
 
+_GONE = "the server closed the connection unexpectedly; its log says why, often a full disk or too little memory"
+# what the driver says then depends on the moment
+_GONE_WORDS = ("server closed the connection", "invalid socket", "connection already closed", "connection has been closed", "could not receive data")
+
 
 @contextmanager
 def explained(what: str, remedy: str = "") -> Iterator[None]:
@@ -44,7 +48,8 @@ def server_words(error: Error) -> str:
     diagnosis = error.diag
     primary = diagnosis.message_primary if diagnosis else None
     if not primary:
-        return " ".join(str(error).split()).rstrip(".") or "the connection to the server was lost"
+        words = " ".join(str(error).split()).rstrip(".")
+        return _GONE if not words or any(each in words for each in _GONE_WORDS) else words
     detail = diagnosis.message_detail if error.pgcode in _SAFE_DETAILS else None
     hint = diagnosis.message_hint
     return ". ".join(part.rstrip(".") for part in (primary, detail, hint) if part)

@@ -1,10 +1,11 @@
 """Load the rows of ordinary tables by sessions of our own, several at once, with what can be done to them while others are still being loaded."""
 from __future__ import annotations
 
+import io
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, redirect_stderr, suppress
 from dataclasses import dataclass
 
 from ..dump.blocks import Block, block_data
@@ -23,6 +24,7 @@ from .workspace import ROOM_SECONDS, Workspace
 
 Tables = Mapping[tuple[str, str], TableWithIds]
 """The mapped tables by schema and name."""
+_POLL_SECONDS = 0.01
 
 
 class _StoppedError(Exception):
@@ -46,16 +48,14 @@ def load_tables(work: Workspace, shares: Shares, program: PgRestore) -> Loaded:
     with_ids = _tables_with_ids(work, shares)
     errors: list[BaseException] = []
     workers = [_Worker(work, shares.header, program, schedule, with_ids, errors) for _ in range(min(work.request.jobs, len(shares.tables)))]
-    for worker in workers:
-        worker.start()
-    try:
-        # in short waits, so that a signal is handled
-        while any(worker.is_alive() for worker in workers) and not schedule.stopped:
-            _ = work.seconds_left
+    # of a server that ends in a COPY the driver prints a first error, before it raises another; that one may quote a row
+    with redirect_stderr(io.StringIO()):
+        try:
             for worker in workers:
-                worker.join(0.1)
-    finally:
-        _stop(schedule, program, workers)
+                worker.start()
+            _wait(work, schedule, workers)
+        finally:
+            _stop(schedule, program, workers)
     if errors:
         raise errors[0]
     return Loaded(schedule.built, sum(worker.moved_ids for worker in workers))
@@ -86,6 +86,13 @@ def wait_for_room(work: Workspace) -> None:
         time.sleep(0.01)
 
 
+def _wait(work: Workspace, schedule: Schedule, workers: list[_Worker]) -> None:
+    """Wait until all have ended or one has failed, in short waits, so that a signal is handled; raise RefreshError at the deadline."""
+    while any(worker.is_alive() for worker in workers) and not schedule.stopped:
+        _ = work.seconds_left
+        time.sleep(_POLL_SECONDS)
+
+
 def _stop(schedule: Schedule, program: PgRestore, workers: list[_Worker]) -> None:
     """End all workers that still work."""
     schedule.stop()
@@ -95,7 +102,7 @@ def _stop(schedule: Schedule, program: PgRestore, workers: list[_Worker]) -> Non
     while any(worker.is_alive() for worker in workers) and time.monotonic() < until:
         for worker in workers:
             worker.cancel()
-            worker.join(0.1)
+        time.sleep(_POLL_SECONDS)
 
 
 class _Worker(threading.Thread):

@@ -50,14 +50,20 @@ def restore(work: Workspace, facts: DumpFacts, programs: ClientPrograms) -> int:
         shares = share_out(facts.path)
     except (DamagedArchiveError, OSError) as error:
         raise RefreshError(f"{facts.path} cannot be read any more: {error}. Look at the disk, or copy the dump again.") from None
+    jobs = work.request.jobs
     with pg_restore_into(work, facts.path, programs) as program, _progress(work, facts):
-        if shares is None:
-            program.run(facts.toc_list_text, jobs=work.request.jobs)
+        if not shares.tables and not shares.in_order:
+            program.run(facts.toc_list_text, jobs=jobs)
             return 0
         program.run(list_text(shares.before, ()))
         loaded = load_tables(work, shares, program)
         wait_for_room(work)
-        program.run(shares.after_without(loaded.indexes), jobs=work.request.jobs)
+        if shares.in_order:
+            # one at a time: several would lock each other out of the tables that they share (PostgreSQL docs, pg_dump)
+            program.run(list_text(shares.data, ()))
+            program.run(list_text(shares.after, loaded.indexes), jobs=jobs)
+        else:
+            program.run(list_text([*shares.data, *shares.after], loaded.indexes), jobs=jobs)
     return loaded.moved_ids
 
 

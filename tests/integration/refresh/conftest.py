@@ -143,6 +143,8 @@ class Refresh:
         code = (
             "import sys, json; sys.path[:0] = [{lib!r}]; import ansible.module_utils as m; m.__path__.append({utils!r});"
             "from ansible.module_utils.testing import patch_module_args; import pg_refresh\n"
+            # a shell without job control starts what is in its background with SIGINT ignored, the tests and all below them
+            "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
             "with patch_module_args(json.loads(sys.stdin.read())): pg_refresh.main()"
         ).format(lib=str(ROOT / "library"), utils=str(ROOT / "module_utils"))
         child = subprocess.Popen(

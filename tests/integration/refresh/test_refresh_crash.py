@@ -99,7 +99,7 @@ def test_a_server_crash_while_rows_are_loaded_is_survived(crashing: Any, dump: A
         assert b"Traceback" not in output + errors
         assert b"defect of dev_refresh" not in output
         if delay < 1:
-            assert json.loads(output)["msg"].startswith(("Loading table public.slow failed", "pg_restore failed")), output
+            assert json.loads(output)["msg"].startswith(("Loading table public.", "pg_restore failed")), output
         began = rerun_converges(pg, slow)
     assert seen.rows() == [20, 30]
     only_the_crash_and_swaps(seen, crashed, began)

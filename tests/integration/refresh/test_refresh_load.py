@@ -92,11 +92,13 @@ def contents(pg: Any, database: str) -> str:
     return re.sub(r"^\\(un)?restrict .*$", "", text, flags=re.MULTILINE)
 
 
+# how the dump is made, and whether the restore is divided for it
 WAYS = {
     "custom": (("-Fc",), True),
     "directory": (("-Fd",), True),
     "directory, not compressed": (("-Fd", "-Z0"), True),
     "through the root": (("-Fc", "--load-via-partition-root"), True),
+    "through the root, not compressed": (("-Fc", "-Z0", "--load-via-partition-root"), True),
     "not compressed": (("-Fc", "-Z0"), False),
     "INSERTs": (("-Fc", "--inserts"), False),
     "another encoding": (("-Fc", "--encoding=LATIN1"), False),
@@ -106,7 +108,7 @@ WAYS = {
 @pytest.mark.parametrize("way", WAYS)
 def test_it_is_the_database_that_pg_restore_makes(pg: Any, production: Any, plain: Any, runs: list[int], way: str) -> None:
     """To the last byte of a dump of it: schema, rows and their order, comments, large objects."""
-    options, ours = WAYS[way]
+    options, divided = WAYS[way]
     source = EVERYTHING.replace("{{", "{").replace("}}", "}") + MORE
     if "-Fd" in options:
         # with large objects in it, pg_restore alone reads a directory
@@ -117,7 +119,7 @@ def test_it_is_the_database_that_pg_restore_makes(pg: Any, production: Any, plai
         dump.with_name(f"{dump.name}.sha256").write_text(manifest)
     result = pg("staged", dump=dump, jobs=3, mapping=UNMAPPED)
     assert result["row_counts"]["rows"] == (0 if way == "INSERTs" else 224)
-    assert (len(runs) >= 2) == ours, runs
+    assert (len(runs) >= 2) == divided, runs
     expected = contents(pg, plain(dump))
     assert len(expected) > 10_000
     assert contents(pg, f"{pg.name}_refresh") == expected
@@ -194,7 +196,7 @@ def test_a_session_that_the_server_ends(pg: Any, production: Any, wait_for: Any)
     wait_for(lambda: bool(pg.rows(LOADING.format(pg.name), "postgres")))
     pg.rows(LOADING.format(pg.name).replace("SELECT pid", "SELECT pg_terminate_backend(pid)"), "postgres")
     thread.join(30)
-    assert re.fullmatch(r'Loading table public.slow failed on ".*": .*terminat.* Nothing in the live database was touched\.', errors[0]), errors
+    assert re.fullmatch(r'Loading table public.slow failed on ".*": .*its log says why.* Nothing in the live database was touched\.', errors[0]), errors
     assert nothing_left(pg)
 
 
@@ -226,7 +228,7 @@ def test_a_dump_that_is_cut_off_after_it_was_read(pg: Any, production: Any, monk
         os.truncate(dump, dump.stat().st_size // 2)
 
     monkeypatch.setattr(stage, "create_staging", cut)
-    with pytest.raises(RefreshError, match=r"The rows of table public.\w+ cannot be read any more: it ends inside its data"):
+    with pytest.raises(RefreshError, match="cannot be read any more: it ends inside its data"):
         pg("staged", dump=dump)
     assert nothing_left(pg)
 

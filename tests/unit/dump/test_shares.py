@@ -4,7 +4,7 @@ from __future__ import annotations
 from ansible.module_utils.dev_refresh.dump.blocks import Block
 from ansible.module_utils.dev_refresh.dump.header import Header
 from ansible.module_utils.dev_refresh.dump.shares import divide_entries
-from ansible.module_utils.dev_refresh.dump.toc import TocEntry
+from ansible.module_utils.dev_refresh.dump.toc import TocEntry, list_text
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -49,8 +49,9 @@ def test_a_table_with_its_indexes():
     )  # fmt: skip
     assert [each.dump_id for each in shares.before] == [1, 9, 2, 3]
     assert [(share.block.entry.dump_id, [index.dump_id for index in share.indexes]) for share in shares.tables] == [(4, [11, 12]), (5, [10])]
-    assert [each.dump_id for each in shares.after] == [6, 10, 11, 12, 13, 14, 15]
-    assert listed(shares.after_without({11, 12})) == [6, 10, 13, 14, 15]
+    assert [each.dump_id for each in shares.data] == [6]
+    assert [each.dump_id for each in shares.after] == [10, 11, 12, 13, 14, 15]
+    assert not shares.in_order
 
 
 def test_what_is_left_to_pg_restore():
@@ -64,12 +65,15 @@ def test_what_is_left_to_pg_restore():
     ]  # fmt: skip
     shares = divide(entries, located={2, 21, 22, 23, 25})
     assert [(share.block.entry.dump_id, share.indexes) for share in shares.tables] == [(2, ())]
-    assert [each.dump_id for each in shares.after] == [21, 22, 23, 24, 25, 30, 31, 32, 33]
+    assert [each.dump_id for each in shares.data] == [21, 22, 23, 24, 25]
+    assert [each.dump_id for each in shares.after] == [30, 31, 32, 33]
+    assert shares.in_order, "nothing says that the index on the root needs the rows of the part"
 
 
-def test_without_a_table_of_ours_pg_restore_does_all():
-    assert divide([table(1, "job"), rows(2, "job", 1)], located=set()) is None
-    assert divide([table(1, "job")]) is None
+def test_without_blocks_pg_restore_loads_all():
+    shares = divide([table(1, "job"), rows(2, "job", 1)], located=set())
+    assert (shares.tables, [each.dump_id for each in shares.data], shares.in_order) == ((), [2], False)
+    assert divide([table(1, "job")]).tables == ()
 
 
 def test_a_copy_statement_without_schema_is_the_entrys():
@@ -91,7 +95,8 @@ def test_every_entry_is_restored_exactly_once(tables, more, data):
     indexes = {index.dump_id for share in shares.tables for index in share.indexes}
     early = set(data.draw(st.lists(st.sampled_from(sorted(indexes)), unique=True))) if indexes else set()
     done = [each.dump_id for each in shares.before] + [share.block.entry.dump_id for share in shares.tables] + sorted(early)
-    assert sorted(done + listed(shares.after_without(early))) == sorted(each.dump_id for each in entries)
+    left = listed(list_text([*shares.data, *shares.after], early))
+    assert sorted(done + left) == sorted(each.dump_id for each in entries)
     for share in shares.tables:
         of = int(share.target.table[1:])
         assert all({number for number in index.dependencies if number <= tables} == {of} for index in share.indexes)
