@@ -79,7 +79,9 @@ options:
     description: Folder of C(pg_restore). Left out, it is searched for; its major version must be the server's.
     type: path
   sanitise_sql:
-    description: Statements run on the staging database after the restore, in one transaction. Another list makes the live database out of date.
+    description:
+      - Statements run on the staging database after the restore, in one transaction; materialised views are then filled anew.
+      - Another list makes the live database out of date.
     type: list
     elements: str
     default: []

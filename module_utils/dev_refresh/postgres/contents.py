@@ -183,6 +183,17 @@ def run_statements(session: Session, statements: Sequence[str], *, option: str, 
             raise RefreshError(f"{option}[{number - 1}] failed on {where}: {server_words(error)}. Statement: {shown}. Correct it, then run again.") from None
 
 
+def refresh_views(session: Session) -> None:
+    """Fill the materialised views anew that hold rows, in the caller's transaction; they were made in an order in which each comes after what it reads."""
+    rows = execute(
+        session,
+        "SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " WHERE c.relkind = 'm' AND c.relispopulated AND pg_has_role(c.relowner, 'USAGE') ORDER BY c.oid",
+    )
+    for (name,) in rows:
+        execute_long(session, f"REFRESH MATERIALIZED VIEW {name}")
+
+
 def private_findings(session: Session, private_tables: Sequence[Mapping[str, Any]]) -> list[Finding]:
     """Return a finding for each private table (or column) that still holds something; counts only, never values."""
     import psycopg2

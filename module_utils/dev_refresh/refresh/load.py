@@ -62,7 +62,7 @@ def load_tables(work: Workspace, shares: Shares, program: PgRestore) -> Loaded:
 
 
 def _tables_with_ids(work: Workspace, shares: Shares) -> Tables:
-    """Return the tables whose Xero ids are left out of their rows at once, which costs a tenth of what it does later, and make room for the ids.
+    """Return the tables whose Xero ids are left out of their rows at once, which costs a quarter of what it does later, and make room for the ids.
 
     There are none where the operator's statements come first and may go by the ids, or where the dump brings ids that were left out before. What
     is not found here is moved when staging is sanitised.

@@ -42,7 +42,9 @@ class PgRestore:
         self._stopped = False
 
     def run(self, listing: str, *, jobs: int = 1) -> None:
-        """Restore the listed entries; raise RefreshError with pg_restore's first error."""
+        """Restore the listed entries, if there are any; raise RefreshError with pg_restore's first error."""
+        if not listing:
+            return
         staging, owner = self._work.request.names.staging, self._work.request.owner
         argv = [
             self._program,

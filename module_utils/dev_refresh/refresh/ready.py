@@ -34,6 +34,8 @@ def make_ready(work: Workspace) -> dict[str, Any]:
         findings, warnings = check_mapping(session, work.request.mapping, work.request.entities)
         with contents.all_rows(session):
             moved = move_original_ids(session, work.request.mapping, ENTITIES)
+            if moved:
+                contents.refresh_views(session)
             findings += contents.private_findings(session, work.request.private_tables)
         if findings:
             raise GuardError(findings)

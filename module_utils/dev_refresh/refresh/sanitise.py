@@ -34,6 +34,9 @@ def sanitise(work: Workspace) -> Sanitised:
             contents.run_statements(session, request.sanitise_sql, option="database_restore_sanitise_sql", where=f'"{staging}"')
             # last, so that the operator's statements can still go by the ids; of all entities, since none of production's may reach live
             moved = move_original_ids(session, request.mapping, ENTITIES)
+            if moved or request.sanitise_sql:
+                # they were filled by the restore, with what was just taken out
+                contents.refresh_views(session)
             findings = contents.private_findings(session, request.private_tables)
             if findings:
                 raise GuardError(findings)

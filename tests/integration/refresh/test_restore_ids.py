@@ -81,6 +81,16 @@ def test_the_apps_triggers_and_views_never_see_the_ids(pg: Any, production: Any)
     assert staging(pg, "SELECT count(xero_project_id), count(*) FROM seen") == [(0, 40)]
 
 
+def test_materialised_views_do_not_keep_what_is_sanitised(pg: Any, production: Any) -> None:
+    """The restore has filled them before the operator's statements, and one reads the other."""
+    views = "CREATE MATERIALIZED VIEW b AS SELECT name, xero_project_id FROM job_job; CREATE MATERIALIZED VIEW a AS SELECT * FROM b;"
+    views += " CREATE MATERIALIZED VIEW empty AS SELECT * FROM a WITH NO DATA; CREATE UNIQUE INDEX ON a (name);"
+    pg("staged", dump=production.dump(20, extra_sql=views), sanitise_sql=["UPDATE job_job SET name = 'job ' || id"])
+    assert staging(pg, "SELECT count(*), count(xero_project_id), bool_and(name ~ '^job') FROM a") == [(40, 0, True)]
+    assert staging(pg, "SELECT count(xero_project_id) FROM b") == [(0,)]
+    assert staging(pg, "SELECT relispopulated FROM pg_class WHERE relname = 'empty'") == [(False,)]
+
+
 def test_the_tenants_go_with_the_ids(pg: Any, production: Any, later: list[int]) -> None:
     mapping = {"projects": {"tenant_id": "xero_tenant_id"}}
     pg("staged", dump=production.dump(20, extra_sql=TENANTS), mapping=mapping)
