@@ -18,6 +18,7 @@ from .toc import TocEntry
 _DATA, _LARGE_OBJECTS = 1, 3
 _LARGE_OBJECT_KINDS = ("BLOBS", "BLOB")
 _BUFFER = 1 << 20
+_SMALLEST_BUFFER = 4096
 _BATCH = 64 << 10
 """Stored bytes that are uncompressed at once: pg_dump writes pieces of 4 kB, and each call costs."""
 _SKIPPED = 64 << 10
@@ -108,7 +109,8 @@ def block_data(block: Block, header: Header) -> Iterator[bytes]:
 
     Raises DamagedArchiveError where it is not what pg_dump writes: cut off, of another entry, or with a wrong check sum.
     """
-    with open(block.path, "rb", buffering=_BUFFER) as file:
+    # of a small block no more is read than there is of it
+    with open(block.path, "rb", buffering=max(_SMALLEST_BUFFER, min(_BUFFER, block.size))) as file:
         if header.format == "directory":
             yield from _uncompressed(iter(lambda: file.read(_BATCH), b""), Inflater(gzip=True) if block.gzip_file else None)
             return

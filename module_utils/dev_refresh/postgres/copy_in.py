@@ -27,25 +27,27 @@ def prepare_loading(session: Session) -> None:
     execute(session, _NO_LIMITS)
 
 
-def load_table(session: Session, schema: str, table: str, columns: Sequence[str], chunks: Iterator[bytes]) -> None:
-    """Load all rows of an ordinary table that nobody else has seen yet, in place of what is in it, in a transaction of its own."""
-    with transaction(session):
-        load_rows(session, schema, table, columns, chunks)
+def load_table(session: Session, schema: str, table: str, columns: Sequence[str], chunks: Iterator[bytes], *, frozen: bool) -> None:
+    """Load all rows of an ordinary table that is empty and that nobody else has seen yet, in a transaction of its own.
 
-
-def load_rows(session: Session, schema: str, table: str, columns: Sequence[str], chunks: Iterator[bytes]) -> None:
-    """Load rows as ``load_table`` does, in the caller's transaction.
-
-    They are frozen (PostgreSQL docs, COPY, FREEZE): no reader has to look up whether they were committed, and no VACUUM has to come back to them.
+    The rows of a big table should be ``frozen`` (PostgreSQL docs, COPY, FREEZE): no reader has to look up whether they were committed, and no VACUUM has
+    to come back to them. For a small one that costs more than it saves.
     """
+    with transaction(session):
+        load_rows(session, schema, table, columns, chunks, frozen=frozen)
+
+
+def load_rows(session: Session, schema: str, table: str, columns: Sequence[str], chunks: Iterator[bytes], *, frozen: bool) -> None:
+    """Load rows as ``load_table`` does, in the caller's transaction."""
     from psycopg2 import sql
 
     name = sql.Identifier(schema, table)
     # a table may have no columns at all
     listed = sql.SQL(" ({})").format(sql.SQL(", ").join(map(sql.Identifier, columns))) if columns else sql.SQL("")
-    # frozen rows are allowed only in a table that was made or emptied in the same transaction
-    execute(session, sql.SQL("TRUNCATE TABLE ONLY {}").format(name))
-    copy_in(session, sql.SQL("COPY {}{} FROM STDIN WITH (FREEZE)").format(name, listed), chunks)
+    if frozen:
+        # the server freezes rows only in a table that was made or emptied in the same transaction
+        execute(session, sql.SQL("TRUNCATE TABLE ONLY {}").format(name))
+    copy_in(session, sql.SQL("COPY {}{} FROM STDIN{}").format(name, listed, sql.SQL(" WITH (FREEZE)" if frozen else "")), chunks)
 
 
 def copy_in(session: Session, statement: Composable, chunks: Iterator[bytes], *, encoding: str = "utf-8") -> None:

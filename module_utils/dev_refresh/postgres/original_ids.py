@@ -65,7 +65,14 @@ def tables_with_ids(session: Session, mapping: Mapping) -> dict[tuple[str, str],
 
 
 def load_without_ids(
-    session: Session, name: tuple[str, str], columns: Sequence[str], table: TableWithIds, places: IdPlaces, read: Callable[[], Iterator[bytes]]
+    session: Session,
+    name: tuple[str, str],
+    columns: Sequence[str],
+    table: TableWithIds,
+    places: IdPlaces,
+    read: Callable[[], Iterator[bytes]],
+    *,
+    frozen: bool,
 ) -> int:
     """Load a table as ``load_table`` does, but with its Xero ids in the marker's schema, which must be there; return how many.
 
@@ -85,7 +92,7 @@ def load_without_ids(
                 " SELECT {}, row_key, xero_id, tenant_id FROM {} ON CONFLICT DO NOTHING"
             ).format(sql.Identifier(SCHEMA), sql.Literal(table.entity), ids),
         )  # fmt: skip
-        load_rows(session, *name, columns, without_ids(read(), places, taken))
+        load_rows(session, *name, columns, without_ids(read(), places, taken), frozen=frozen)
     return sum(taken)
 
 

@@ -24,6 +24,8 @@ from .workspace import ROOM_SECONDS, Workspace
 
 Tables = Mapping[tuple[str, str], TableWithIds]
 """The mapped tables by schema and name."""
+FROZEN_BYTES = 64 << 10
+"""Stored rows from which they are frozen."""
 _POLL_SECONDS = 0.01
 
 
@@ -155,12 +157,13 @@ class _Worker(threading.Thread):
         table = self._with_ids.get(name)
         places = table.places(columns) if table else None
         how = " without its Xero ids" if places else ""
+        frozen = share.size >= FROZEN_BYTES
         try:
             with explained(f'Loading table {full_name}{how} failed on "{self._work.request.names.staging}"', "Nothing in the live database was touched"):
                 if table and places:
-                    self.moved_ids += load_without_ids(session, name, columns, table, places, lambda: self._pieces(share.block))
+                    self.moved_ids += load_without_ids(session, name, columns, table, places, lambda: self._pieces(share.block), frozen=frozen)
                 else:
-                    load_table(session, *name, columns, self._pieces(share.block))
+                    load_table(session, *name, columns, self._pieces(share.block), frozen=frozen)
         except (DamagedArchiveError, OSError) as error:
             raise RefreshError(f"The rows of table {full_name} cannot be read any more: {error}. Look at the disk, or copy the dump again.") from None
 
