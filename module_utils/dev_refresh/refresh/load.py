@@ -83,7 +83,7 @@ def wait_for_room(work: Workspace) -> None:
     until = time.monotonic() + ROOM_SECONDS
     while time.monotonic() < until:
         inside = list_sessions(work.admin, [work.request.names.staging])
-        if not any(entry["application"].startswith("dev_refresh") for entry in inside):
+        if not any((entry["application"] or "").startswith("dev_refresh") for entry in inside):
             return
         time.sleep(0.01)
 
