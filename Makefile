@@ -69,13 +69,13 @@ lint: $(STAMP)  ## Check style, types, roles and YAML
 
 .PHONY: test
 test: lint  ## Run the checks and all tests, long matrices by a sample
-	pytest -n 2 --dist loadfile -m "not full"
+	pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not full"
 	@$(MAKE) --no-print-directory test-installed ON_INSTALLED='-m "not full" tests/integration/refresh/test_refresh_restore.py tests/integration/refresh/test_refresh_load.py'
 	molecule test
 
 .PHONY: test-all
 test-all: lint  ## Run the checks and all tests
-	pytest -n 2 --dist loadfile
+	pytest -n 2 --dist loadfile --no-loadscope-reorder
 	@$(MAKE) --no-print-directory test-installed
 	molecule test
 
